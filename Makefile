@@ -8,12 +8,12 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 JOBS ?= $(shell nproc)
 LANE = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --lane
-# Tests start hundreds of interpreters: each would compile the programs anew.
+# Tests start hundreds of interpreters: each would compile the programs again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test test-core test-programs test-guides test-faults test-hostile fuzz check lint types imports house house-walk house-check house-owed servers bench-floor bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor simulate-lines lock clean
+.PHONY: help install demo test test-core test-programs test-guides test-faults test-hostile fuzz check lint types imports house house-walk house-check servers bench-floor bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor simulate-lines lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -78,9 +78,6 @@ house-walk: $(STAMP)  ## the files that one measurement passes, from the probe t
 
 house-check: $(STAMP)  ## the house rules: unique class names, docstrings, commit subjects
 	$(BIN)/python -m tests.house.checks
-
-house-owed: $(STAMP)  ## shrink the list of what older code still owes the house rules
-	@$(BIN)/python -m tests.house.checks --shrink
 
 bench-floor: $(STAMP)  ## floor verdicts over emulated lines, right and wrong counted
 	$(BIN)/python -m lab.bench.floor

@@ -46,7 +46,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """Colour of values from ``value`` on; None stands for those below the first value."""
+    """Colour of values from ``value`` on; None is for those below the first value."""
 
     value: float | None
     colour: Colour

@@ -47,21 +47,13 @@ COLUMNS = (
     Column("Agent busy", f"max by (site_id) (qos_host_busy_ratio{{{FILTERS}}})", Unit.RATIO, BUSY),
     Column("Age", age(FILTERS), Unit.SECONDS),
 )
-INCIDENT_LABELS = (
-    Label("incident", "Incident"),
-    Label("level", "Level"),
-    Label("cause", "Cause"),
-)
+INCIDENT_LABELS = (Label("incident", "Incident"), Label("level", "Level"), Label("cause", "Cause"))
 # An incident has exactly one of the three labels, so their join is its name.
 _NAMED = 'label_join({}, "incident", "", "pop", "departement", "peer")'
 _BEGIN = _NAMED.format("qos_incident_begin_timestamp_seconds")
 INCIDENT_COLUMNS = (
     Column("Sites", f"max by (incident) ({_NAMED.format('qos_incident_sites')})"),
-    Column(
-        "Since",
-        f"time() - min by (incident) ({_BEGIN})",
-        Unit.SECONDS,
-    ),
+    Column("Since", f"time() - min by (incident) ({_BEGIN})", Unit.SECONDS),
 )
 
 

@@ -122,15 +122,13 @@ def _path() -> list[Panel]:
         Query(f"{by_class} (qos_path_hops{{{SITE}}})", "DSCP {{dscp}} hops"),
         Query(f"{by_class} (qos_path_dscp_changed_hop{{{SITE}}})", "DSCP {{dscp}} changed at hop"),
     ]
-    mtu = [
-        Query(f"min by (dscp, direction) (qos_path_mtu_bytes{{{SITE}}})", "DSCP {{dscp}} {{direction}}"),
-    ]
+    mtu = [Query(f"min by (dscp, direction) (qos_path_mtu_bytes{{{SITE}}})", "DSCP {{dscp}} {{direction}}")]
     reached = [
         Query(
             # Numbers of wording.REACHED: 2 reached, 1 reached with a black hole, 0 not reached.
             f"min by (dscp) (qos_path_reached{{{SITE}}} * (2 - qos_path_black_hole{{{SITE}}}))",
             "DSCP {{dscp}}",
-        ),
+        )
     ]
     return [
         time_series("Path: hops", figures, Unit.NONE),

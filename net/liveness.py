@@ -4,12 +4,12 @@ A library that believes in a connection is no evidence: on a dead link the kerne
 many minutes. Evidence is an acknowledgement of something that was sent on this connection.
 """
 
+# Time without an acknowledgement after which one is requested.
 ASK_AFTER_S = 30.0
-"""Time without an acknowledgement after which one is requested."""
+# Longest wait for an acknowledgement.
 ANSWER_WITHIN_S = 20.0
-"""Longest wait for an acknowledgement."""
+# Duration of a connection that resets the back-off.
 STABLE_S = 60.0
-"""Duration of a connection that resets the back-off."""
 FIRST_PAUSE_S = 1.0
 LAST_PAUSE_S = 60.0
 # Without a bound the power would overflow after hours without a broker.

@@ -19,22 +19,22 @@ from net.timestamps import Address
 from wire.udpstp.ends.watchdog import Tempo
 from wire.udpstp.load import Ending
 
+# Longest time that datagrams wait in the socket.
 READ_EVERY_NS = 5_000_000
-"""Longest time that datagrams wait in the socket."""
 
+# Wait before the rate of arrivals is known, and the shortest wait.
 READ_AGAIN_NS, READ_SOONEST_NS = 1_000_000, 250_000
-"""Wait before the rate of arrivals is known, and the shortest wait."""
 
+# A pause fills an eighth of the receive buffer. The kernel counts a datagram of 1250 bytes as 2 to 4 KiB.
 _ROOM_SHARE = 8
-"""A pause fills an eighth of the receive buffer. The kernel counts a datagram of 1250 bytes as 2 to 4 KiB."""
 
+# Time within which a cancellation is noticed while the core waits for an answer.
 WAKE_EVERY_NS = 50_000_000
-"""Time within which a cancellation is noticed while the core waits for an answer."""
 
 # What is granted is far less without privileges: net.core.rmem_max is 4 MB where we measured.
 RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024
+# Bytes of one call at most: one datagram, or several that the kernel cuts or joins.
 LARGEST_BATCH = 65_535
-"""Bytes of one call at most: one datagram, or several that the kernel cuts or joins."""
 
 _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_DO = 10, 23, 2
 _IP_RECVERR, _IPV6_RECVERR = 11, 25
@@ -48,12 +48,12 @@ _UNREACHABLE = {
     errno.EPERM: (Ending.FORBIDDEN, "this host's firewall refuses to send to the peer"),
     errno.EACCES: (Ending.FORBIDDEN, "this host's firewall refuses to send to the peer"),
 }
+# Errors of a device or kernel that does not cut a batch but may send single datagrams.
 _NOT_SEGMENTED = (errno.EIO, errno.EINVAL, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.EMSGSIZE)
-"""Errors of a device or kernel that does not cut a batch but may send single datagrams."""
 _BUSY = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS)
 _READS_A_TURN = 4_096
+# Bound on the age of a receive stamp: a socket that is read every few milliseconds has no older datagram.
 _OLDEST_NS = 1_000_000_000
-"""Bound on the age of a receive stamp: a socket that is read every few milliseconds has no older datagram."""
 _ERRORS_AT_MOST = 64
 
 

@@ -37,8 +37,8 @@ from net.tls import Credentials, Tls
 
 _REFUSED = 0x80
 _FAILURES = (aiomqtt.MqttError, OSError, ValueError)
+# Time between checks of an open connection against renewed files and against the clock.
 RENEWALS_EVERY_S = 60.0
-"""Time between checks of an open connection against renewed files and against the clock."""
 
 log = logging.getLogger(__name__)
 

@@ -27,14 +27,14 @@ import aiomqtt
 from net.addresses import racing
 from net.mqtt_errors import CLOSED, HUNG_UP, TOO_LARGE, UNREAD, UNREQUESTED
 
+# Longest time for sending a DISCONNECT; then the connection is dropped.
 GOODBYE_S = 2.0
-"""Longest time for sending a DISCONNECT; then the connection is dropped."""
+# Longest time for TCP, and again for TLS, to each address of the broker.
 CONNECT_S = 10.0
-"""Longest time for TCP, and again for TLS, to each address of the broker."""
+# Largest packet accepted: the limit of the shipped broker, twice the size of our largest message.
 MOST_PACKET_BYTES = 1024 * 1024 + 4096
-"""Largest packet accepted: the limit of the shipped broker, twice the size of our largest message."""
+# Bytes kept of a larger publication: topic and packet identifier, which its acknowledgement needs.
 _HEAD_BYTES = 2 + 65_535 + 2
-"""Bytes kept of a larger publication: topic and packet identifier, which its acknowledgement needs."""
 _PUBLISH = 3
 _USUAL_BYTES = 4096
 _READ_BYTES = 65536
@@ -123,10 +123,7 @@ class MqttClient(aiomqtt.Client):
             raise
 
     async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         try:
             async with asyncio.timeout(GOODBYE_S):

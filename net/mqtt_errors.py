@@ -42,10 +42,7 @@ _SIGNS = (
     ("WRONG_VERSION_NUMBER", "does not speak TLS on this port: remove broker.tls or correct broker.port"),
     ("UNEXPECTED_EOF", "closes the TLS handshake: remove broker.tls or correct broker.port"),
     ("Connection reset", "resets the connection while we connect: is broker.tls right for this port?"),
-    (
-        UNPROVED,
-        "no answer in time on the accepted connection: the broker hangs, or a portal is in its place",
-    ),
+    (UNPROVED, "no answer in time on the accepted connection: the broker hangs, or a portal is in its place"),
     ("timed out", "no answer in time: the network drops our packets, or the broker hangs"),
     ("Network is unreachable", "the network is unreachable from here"),
     ("No route to host", "the network has no route to it"),

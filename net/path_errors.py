@@ -26,10 +26,10 @@ _PORT_UNREACHABLE = {(_ORIGIN_ICMP, 3, 3), (_ORIGIN_ICMP6, 1, 4)}
 class IcmpKind(StrEnum):
     """Kind of an ICMP message about a datagram."""
 
+    # From a router on the path, where the time to live ended.
     TIME_EXCEEDED = "time exceeded"
-    """From a router on the path, where the time to live ended."""
+    # From the host: nothing listens at the port.
     PORT_UNREACHABLE = "port unreachable"
-    """From the host: nothing listens at the port."""
     OTHER = "other"
 
 

@@ -147,15 +147,6 @@ def receive(sock: socket.socket, size: int = _LARGEST_DATAGRAM) -> Datagram | No
     return Datagram(payload, address, headers(ancillary))
 
 
-def receive_into(sock: socket.socket, buffer: WritableBuffer) -> tuple[int, Address, Headers] | None:
-    """Receive as ``receive``, into a buffer; return (bytes written, address, headers)."""
-    try:
-        length, ancillary, _, address = sock.recvmsg_into([buffer], _ANCILLARY_BYTES)
-    except BlockingIOError:
-        return None
-    return length, address, headers(ancillary)
-
-
 def ask_stamps_only(sock: socket.socket) -> None:
     """Cancel the request for IP header fields that ``enable`` made."""
     # Each field costs time in every call.

@@ -71,7 +71,7 @@ class Publisher:
 
     def connected(self) -> None:
         """There is a new session with the broker."""
-        self.receipts.begin_anew()
+        self.receipts.forget_sent()
         self._wake.set()
 
     def forget_receipts(self) -> None:
@@ -95,9 +95,11 @@ class Publisher:
 
     async def _nap(self, delivery: Delivery) -> None:
         longest_s = DISK_RETRY_S if self._journal.trouble else LONGEST_NAP_S
+        # Not simply until the next batch: disk, day and pruning have their own times.
         nap_s = min(longest_s, delivery.next_wake(self._now()) - self._now())
         self._wake.clear()
         with contextlib.suppress(TimeoutError):
+            # A pause of nothing would spin where a moment is due by a rounding error.
             async with asyncio.timeout(max(nap_s, 0.05) if self._session.connected else RECONNECTED_NAP_S):
                 await self._wake.wait()
 

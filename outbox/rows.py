@@ -7,11 +7,8 @@ from msgspec import Struct
 
 from wire.records import ClockReading
 
-NEWEST_POSITION = 2**62
-"""Greater than every position."""
-
+# Epoch, first and last sequence number, both included.
 Run = tuple[str, int, int]
-"""Epoch, first and last sequence number, both included."""
 
 
 class State(IntEnum):

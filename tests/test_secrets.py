@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent import configuration
-from agent.service import wiring as assembly
+from agent.service import wiring
 from agent.settings import sections
 from collector.certificates.authority import COLLECTOR, PEER, Authority
 from host.clock import Clock
@@ -164,7 +164,7 @@ def test_objects_with_a_secret_do_not_print_it(tmp_path: Path) -> None:
         measured,
         PeerKeys(served, secrets),
         served.reflector(secrets),
-        assembly.probe_context(measured, Clock().read),
+        wiring.probe_context(measured, Clock().read),
         sections.PeerAccessSettings(key=KEY),
         peer_settings.KeySettings(1, key=KEY),
     )

@@ -7,39 +7,40 @@ import math
 
 from wire.records.vocabulary import Layer
 
+# IP and UDP headers: IP-layer bytes = UDP payload + these.
 IPV4_UDP_BYTES, IPV6_UDP_BYTES = 28, 48
-"""IP and UDP headers: IP-layer bytes = UDP payload + these."""
 
+# Bytes that an interface's counters add to each IP packet; the frame check sequence is not counted.
 ETHERNET_HEADER_BYTES = 14
-"""Bytes that an interface's counters add to each IP packet; the frame check sequence is not counted."""
 
+# IP packet for which a contract's rate is converted: Ethernet's largest (IEEE 802.3 clause 3.2.7). The ratio
+# between layers depends on the packet size. A contract names none, and a download has full packets.
 FULL_PACKET_BYTES = 1500
-"""IP packet for which a contract's rate is converted: Ethernet's largest (IEEE 802.3 clause 3.2.7).
 
-The ratio between layers depends on the packet size. A contract names none, and a download has full packets.
-"""
-
+# Frame check sequence (IEEE 802.3 clause 3.2.9).
 ETHERNET_FCS_BYTES = 4
-"""Frame check sequence (IEEE 802.3 clause 3.2.9)."""
 
+# Tag of a virtual LAN (IEEE 802.1Q clause 9.6).
 VLAN_TAG_BYTES = 4
-"""Tag of a virtual LAN (IEEE 802.1Q clause 9.6)."""
 
+# PPPoE header and PPP protocol number (RFC 2516 section 4).
 PPPOE_BYTES = 8
-"""PPPoE header and PPP protocol number (RFC 2516 section 4)."""
 
+# Cell and its payload (ITU-T I.361).
 ATM_CELL_BYTES, ATM_PAYLOAD_BYTES = 53, 48
-"""Cell and its payload (ITU-T I.361)."""
 
+# Trailer of a frame in cells (ITU-T I.363.5). The last cell is padded.
 AAL5_TRAILER_BYTES = 8
-"""Trailer of a frame in cells (ITU-T I.363.5). The last cell is padded."""
 
 # The rate that the user of a download reads. Benchmarks compare iperf3's goodput with the floor by it, too.
+# IPv4 header, TCP header, and the timestamps option with its padding (RFC 7323 appendix A).
 TCP_PAYLOAD_BYTES = FULL_PACKET_BYTES - 20 - 20 - 12
-"""IPv4 header, TCP header, and the timestamps option with its padding (RFC 7323 appendix A)."""
 
 _FRAME = ETHERNET_HEADER_BYTES + ETHERNET_FCS_BYTES
 
+# Bytes of a layer beyond an IP packet, before these are cut into cells. Frames are without preamble, start
+# delimiter and the gap between them. PPPoA is VC-multiplexed (RFC 2364 section 6.1). PPPoE over ATM is
+# bridged with LLC and without check sequence (RFC 2684 section 5.2).
 HEADER_BYTES = {
     Layer.IP: 0,
     Layer.ETHERNET: _FRAME,
@@ -49,11 +50,6 @@ HEADER_BYTES = {
     Layer.ATM_PPPOA: 2 + AAL5_TRAILER_BYTES,
     Layer.ATM_PPPOE: 10 + ETHERNET_HEADER_BYTES + PPPOE_BYTES + AAL5_TRAILER_BYTES,
 }
-"""Bytes of a layer beyond an IP packet, before these are cut into cells.
-
-Frames are without preamble, start delimiter and the gap between them. PPPoA is VC-multiplexed (RFC 2364
-section 6.1). PPPoE over ATM is bridged with LLC and without check sequence (RFC 2684 section 5.2).
-"""
 
 _IN_CELLS = (Layer.ATM_PPPOA, Layer.ATM_PPPOE)
 

@@ -22,7 +22,7 @@ from agent.probes.reachability.rules.network_view import EgressKind
 from agent.probes.stamp.probe import StampProbe
 from agent.report import remedies
 from agent.schedule.runner import Runner
-from agent.service import wiring as assembly
+from agent.service import wiring
 from agent.settings import rules as settings_rules
 from agent.settings.sections import AgentSettings
 from agent.task.task import ProbeContext, Task
@@ -60,7 +60,7 @@ def main(path: Path) -> int:
     try:
         chosen = configuration.load(path)
         with belonging_to(path):
-            context = assembly.probe_context(chosen, Clock().read)
+            context = wiring.probe_context(chosen, Clock().read)
     except SettingsError as error:
         return print_finding(CheckFinding("settings", str(error), Exit.CONFIGURATION))
     print_finding(CheckFinding("settings", f"{path}: site {chosen.site}"))
@@ -194,11 +194,7 @@ async def counted(context: ProbeContext, before: CounterReading) -> CheckFinding
 
 
 def movement(
-    interface: str,
-    before: CounterReading,
-    after: CounterReading | Unavailable,
-    *,
-    on_loopback: bool = False,
+    interface: str, before: CounterReading, after: CounterReading | Unavailable, *, on_loopback: bool = False
 ) -> CheckFinding:
     """Compare two readings of the counters with ``PROBED_BYTES`` that came down the line between them.
 

@@ -16,7 +16,7 @@ from agent.probes import PROBES
 from agent.report import measurement as report
 from agent.report.measurement import NO_IDENTITY, ReportLine, Tone
 from agent.schedule.runner import Runner, quiet
-from agent.service import wiring as assembly
+from agent.service import wiring
 from agent.settings.sections import AgentSettings, FloorSettings
 from agent.task.task import Probe, Progress, Task
 from host import log
@@ -25,12 +25,7 @@ from host.exits import Exit
 from host.settings import SettingsError, belonging_to
 from wire.records import Measurement, Purpose
 
-_EXITS = {
-    Tone.PASS: Exit.OK,
-    Tone.MEASURED: Exit.OK,
-    Tone.FAIL: Exit.FAIL,
-    Tone.NEITHER: Exit.UNDECIDED,
-}
+_EXITS = {Tone.PASS: Exit.OK, Tone.MEASURED: Exit.OK, Tone.FAIL: Exit.FAIL, Tone.NEITHER: Exit.UNDECIDED}
 # Without a terminal rich assumes 80 columns, which would fold the figures.
 PIPED_WIDTH = 160
 
@@ -59,8 +54,8 @@ def main(chosen: AgentSettings, path: Path, selection: Selection, *, json: bool)
         chosen = _with_pre_drain(chosen)
     clock = Clock()
     with belonging_to(path):
-        context = assembly.probe_context(chosen, clock.read)
-    tasks = _selected(assembly.tasks(context), selection, chosen)
+        context = wiring.probe_context(chosen, clock.read)
+    tasks = _selected(wiring.tasks(context), selection, chosen)
     runner = Runner(chosen.peer.name, clock.read)
     searches = None if json else Searches.among(tasks, context)
     if searches:

@@ -27,6 +27,7 @@ class HeartbeatWatch:
         self._journal = journal
         self._clock = clock
         self._every_s = every_s
+        # Read here, because the first heartbeat of this run replaces it.
         self._found = heartbeat.read(heartbeat.path_beside(place(journal_path)))
         self._recorded = False
 

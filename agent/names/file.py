@@ -14,6 +14,7 @@ from net.addresses.host import HostAddresses
 from net.addresses.preference import MOST_ADDRESSES, is_address
 
 NAME = "addresses.json"
+# Far above two hosts with all their addresses; a file of another kind is not read into memory.
 MAX_BYTES = 16 * 1024
 
 HostText = Annotated[str, Meta(min_length=1, max_length=253)]

@@ -13,10 +13,10 @@ from outbox.journal.thread import JournalThread
 
 log = logging.getLogger(__name__)
 
+# Time between two looks for something new to write.
 WRITE_EVERY_S = 5.0
-"""Time between two looks for something new to write."""
+# Time between two lookups, where nothing else asks for one.
 LOOKUP_EVERY_S = 600.0
-"""Time between two lookups, where nothing else asks for one."""
 
 
 class AddressWatch:
@@ -45,6 +45,7 @@ class AddressWatch:
                         host.start_lookup()
                 await asyncio.sleep(WRITE_EVERY_S)
                 await self._write()
+        # Addresses proved since the last look would be missing at the next start.
         finally:
             await self._write()
 

@@ -27,5 +27,5 @@ PROBES: Mapping[str, ProbeDeclaration] = {
     )
 }
 
+# Kinds that a watch records and no probe, with their figures for a person.
 WITHOUT_PROBE: Mapping[type[Measurement], Callable[[Any], str]] = {ClockMeasurement: clock_figures.figures}
-"""Kinds that a watch records and no probe, with their figures for a person."""

@@ -35,8 +35,8 @@ class Tone(StrEnum):
 
 _FIGURES = {probe.record: probe.figures for probe in PROBES.values()} | dict(WITHOUT_PROBE)
 
+# Epoch and seq of a measurement that is shown and not kept: identities are the journal's to give.
 NO_IDENTITY = ("0" * 16, 1)
-"""Epoch and seq of a measurement that is shown and not kept: identities are the journal's to give."""
 
 
 class ReportLine(Struct, frozen=True):

@@ -14,7 +14,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from agent.schedule.line_lock import LineBusyError, LineLock
-from agent.task.task import Probe, Progress, Reading, ResumingProbe, Task
+from agent.task.task import Probe, Progress, Reading, StatefulProbe, Task
 from agent.task.watch import EmitEvent, Watch, WatchEvent
 from host import load
 from outbox.rows import Filing
@@ -172,7 +172,7 @@ class Runner:
         )
 
     def _is_resumable(self, probe: Probe, task: Task, reading: Reading) -> bool:
-        if not isinstance(probe, ResumingProbe):
+        if not isinstance(probe, StatefulProbe):
             return False
         resuming = probe
         return self.ask(task, lambda: resuming.can_resume(reading)) or False

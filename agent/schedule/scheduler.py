@@ -30,6 +30,7 @@ from agent.task.task import RetestRequest, Task
 MARGIN_US = 1_000_000  # no start in the last second of a slot: a late wake-up would move it into the next
 MISSED_AT_ONCE = 1_000  # a machine that slept for weeks leaves the newest missed slots, not 100,000
 # Step of the wall clock from which starts within hours are planned again.
+# NTP slews smaller errors without a step, and a minute matters to no hours.
 STEP_US = 60_000_000
 RETEST_SPREAD_US = 3_600_000_000  # sites that wait for the same hours must not all start as these begin
 NEVER_US = 2**62

@@ -18,8 +18,7 @@ from agent.names import file as address_file
 from agent.names.watch import AddressWatch
 from agent.probes.reachability.probe import state_path
 from agent.probes.reachability.watch import ReachabilityWatch
-from agent.service import handover, memory
-from agent.service import wiring as assembly
+from agent.service import handover, memory, wiring
 from agent.service.handover import Handover
 from agent.service.service import Resident
 from agent.settings.sections import AgentSettings
@@ -72,8 +71,8 @@ def _resident(given: Handover) -> Resident:
     settings, version = given.settings, given.version
     path = Path(settings.journal.path)
     journal = JournalThread(lambda: Journal(path, settings.journal.size, clock.read()))
-    around = assembly.probe_context(settings, clock.read, given.peer_key)
-    tasks = assembly.tasks(around)
+    around = wiring.probe_context(settings, clock.read, given.peer_key)
+    tasks = wiring.tasks(around)
     uplink = Uplink(
         settings.site,
         version,
@@ -89,7 +88,7 @@ def _resident(given: Handover) -> Resident:
     resident = Resident(
         settings,
         version,
-        assembly.scheduled(tasks),
+        wiring.scheduled(tasks),
         journal,
         uplink,
         clock.read,

@@ -38,7 +38,7 @@ def replace_this_process(handover: Handover) -> NoReturn:
     # take turns anyway, gains it nothing.
     os.environ.setdefault("MALLOC_ARENA_MAX", "1")
     # -P: no import from the directory in which somebody happens to start the agent. no_debug_ranges: a line
-    # of a traceback is told by its number, without marks below it, which would be 0.2 MB of tables.
+    # of a traceback is named by its number, without marks below it, which would be 0.2 MB of tables.
     options = ("-P", "-X", "no_debug_ranges")
     os.execv(sys.executable, [sys.executable, *options, "-m", PROGRAM, str(descriptor)])  # noqa: S606
 

@@ -18,7 +18,7 @@ from agent.service import memory, status_file
 from agent.service.status_file import AgentStatus
 from agent.service.wiring import drop_order
 from agent.settings.sections import AgentSettings
-from agent.task.task import Probe, ReactingProbe, Reading, ResumingProbe, RetestRequest, Task
+from agent.task.task import Probe, ReactingProbe, Reading, RetestRequest, StatefulProbe, Task
 from agent.task.watch import Watch, WatchEvent
 from agent.uplink.uplink import Uplink
 from host.clock import second_of_week
@@ -74,7 +74,7 @@ class Resident:
         self._started = clock()
         self._complaint = Complaint()
         self._failing: dict[Task, Failure | None] = {}
-        self._heeding = [probe for probe in _each_once(tasks.values()) if isinstance(probe, ReactingProbe)]
+        self._reacting = [probe for probe in _each_once(tasks.values()) if isinstance(probe, ReactingProbe)]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Measure until ``stop``. Raises JournalError if there is no journal to work with."""
@@ -126,18 +126,18 @@ class Resident:
             second_of_week=second_of_week,
         )
         for task, probe in self._tasks.items():
-            if isinstance(probe, ResumingProbe):
-                await self._recall(scheduler, task, probe)
+            if isinstance(probe, StatefulProbe):
+                await self._resume(scheduler, task, probe)
         return scheduler
 
-    async def _recall(self, scheduler: Scheduler, task: Task, probe: ResumingProbe) -> None:
-        """Let a probe go on from where it was when the agent ended."""
+    async def _resume(self, scheduler: Scheduler, task: Task, probe: StatefulProbe) -> None:
+        """Let a probe continue from its newest record of before this start."""
         raw = await self._journal.do(lambda journal: journal.resumable(task.schedule))
         record = None if raw is None else messages.decode_measurement(raw)
         if record is not None and not isinstance(record, Fault):
             known = record
-            wish = self._runner.ask(task, lambda: probe.resume(task, known))
-            scheduler.retest(task, wish, self._clock().boot_us)
+            request = self._runner.ask(task, lambda: probe.resume(task, known))
+            scheduler.retest(task, request, self._clock().boot_us)
 
     async def _keep_schedule(self, scheduler: Scheduler, group: asyncio.TaskGroup) -> None:
         while True:
@@ -156,7 +156,7 @@ class Resident:
             await asyncio.sleep(max(nap_s, 0.001))
 
     def _start(self, scheduler: Scheduler, task: Task, slot: Slot | None, group: asyncio.TaskGroup) -> None:
-        """Run ``task`` for its slot, or once more outside the schedule."""
+        """Run ``task`` for its slot, or a retest outside the schedule."""
         run = group.create_task(self._run(scheduler, task, slot))
         self._running[run] = task
 
@@ -181,21 +181,21 @@ class Resident:
         # What could not be measured is no reason to forget a run that was asked for before it.
         if attempt.reading.retest or attempt.reading.outcome is Outcome.OK:
             scheduler.retest(task, attempt.reading.retest, self._clock().boot_us)
-        self._let_heed(scheduler, attempt)
+        self._offer(scheduler, attempt)
 
-    def _let_heed(self, scheduler: Scheduler, attempt: ProbeRun) -> None:
-        """Tell the probes that go by others' readings of this one."""
+    def _offer(self, scheduler: Scheduler, attempt: ProbeRun) -> None:
+        """Offer a reading to the probes that react to others' readings."""
         now_us = self._clock().boot_us
-        for probe in self._heeding:
-            due = self._heeded(probe, attempt, now_us)
+        for probe in self._reacting:
+            due = self._reaction(probe, attempt, now_us)
             if due is not None:
                 scheduler.retest(due, RetestRequest(0), now_us)
 
-    def _heeded(self, probe: ReactingProbe, attempt: ProbeRun, now_us: int) -> Task | None:
+    def _reaction(self, probe: ReactingProbe, attempt: ProbeRun, now_us: int) -> Task | None:
         return self._runner.ask(attempt.task, lambda: probe.react(attempt.task, attempt.reading, now_us))
 
     def _instead(self, probe: Probe, task: Task, slot_us: int) -> Reading | None:
-        if not isinstance(probe, ResumingProbe):
+        if not isinstance(probe, StatefulProbe):
             return None
         continuing = probe
         return self._runner.ask(task, lambda: continuing.passive_reading(task, slot_us))
@@ -204,7 +204,7 @@ class Resident:
         await self._record(self._runner.missed(self._tasks[slot.task], slot.task, slot.begin_us))
 
     async def _record_events(self) -> None:
-        """Record what watches tell, to the last of it."""
+        """Record every event of the watches."""
         while (event := await self._events.get()) is not None:
             await self._record(self._runner.event(event))
 

@@ -1,6 +1,6 @@
 """The small file in which a running agent says how it is, for ``plancher-agent status``.
 
-It stands in the runtime directory (tmpfs where there is one) and is replaced as a whole, so that a reader
+Its folder is the runtime directory (tmpfs where there is one). An atomic write replaces it, so that a reader
 never sees half of it.
 """
 

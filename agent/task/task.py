@@ -97,7 +97,7 @@ class ReactingProbe(ABC):
         """
 
 
-class ResumingProbe(ABC):
+class StatefulProbe(ABC):
     """Mixin for a probe whose measurements continue earlier ones, also over a restart of the agent."""
 
     @abstractmethod

@@ -68,10 +68,7 @@ class Train(Struct, frozen=True):
 
 def of_reflector(kind: ReflectorKind) -> dict[str, Any]:
     """Fields of a train for a reflector of this kind."""
-    return {
-        "twamp_light": kind is ReflectorKind.TWAMP_LIGHT,
-        "stateful": kind is ReflectorKind.STATEFUL,
-    }
+    return {"twamp_light": kind is ReflectorKind.TWAMP_LIGHT, "stateful": kind is ReflectorKind.STATEFUL}
 
 
 class TrainResult(Struct, frozen=True):

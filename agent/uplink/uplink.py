@@ -18,7 +18,9 @@ from wire.records import ClockReading
 
 log = logging.getLogger(__name__)
 
+# A broker that does not answer must not hold up the end of the program.
 FAREWELL_S = 2.0
+# Receipts of four batches, and a few commands. A broker that sends more must not fill the memory.
 INCOMING_BOUND = 16
 
 
@@ -92,6 +94,7 @@ class Uplink:
             try:
                 await self._publisher.run()
             finally:
+                # Before the session ends: it carries the farewell.
                 await self._say_farewell()
                 connection.cancel()
 
@@ -109,6 +112,7 @@ class Uplink:
         command = message.command
         waiting = await self._journal.do(lambda journal: journal.resend(command.id, command.since_us))
         if waiting is not None:
+            # Receipts on their way still say committed of what the collector has lost since.
             self._publisher.forget_receipts()
             log.info("command %s: the collector asks for %d measurements again", command.id, waiting)
 

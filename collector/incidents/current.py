@@ -16,8 +16,8 @@ from collector.live.site_state import LiveSite, SiteState
 SHOWN_US = 3_600_000_000  # an incident that has ended is shown for an hour
 
 
+# Renders metrics: of the incidents that last, of the incident of each site, with each site's labels.
 Render = Callable[[Sequence[Incident], Mapping[str, Incident], Mapping[str, str]], bytes]
-"""Renders metrics: of the incidents that last, of the incident of each site, with each site's labels."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from wire.records import Cause
 
 MONTH_US = 31 * 86_400_000_000
 NOT_THE_LINES_CAUSES = OPERATOR_CAUSES | {Cause.PEER, Cause.AGENT, Cause.DNS}
+# Time of the first success after an outage without a reported end, by site and name of the outage.
 HealthyAgain = Mapping[tuple[str, str], int]
-"""Time of the first success after an outage without a reported end, by site and name of the outage."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,6 @@ CAPACITY = MeasurementKind(
     ),
     attempt_notices=_notices,
     sentences={
-        "budget-spent": ("search skipped: byte budget spent", "recherche omise : quota d'octets épuisé"),
+        "budget-spent": ("search skipped: byte budget spent", "recherche omise : quota d'octets épuisé")
     },
 )

@@ -4,8 +4,5 @@ from collector.kinds.kind import MeasurementKind
 from wire.records import ClockMeasurement, ClockValues
 
 CLOCK = MeasurementKind(
-    record=ClockMeasurement,
-    values=ClockValues,
-    attempt=("wall clock:", "horloge :"),
-    is_event=True,
+    record=ClockMeasurement, values=ClockValues, attempt=("wall clock:", "horloge :"), is_event=True
 )

@@ -9,9 +9,10 @@ from collector.model.notice import Notice
 from collector.model.observation import Observation
 from wire.records import AddressRecord, DnsAnswer, DnsMeasurement, DnsValues, Failure
 
+# A resolver whose median answer takes as long is slow: people notice it at every page that they open.
 SLOW_US = 1_000_000
-"""A resolver whose median answer takes as long is slow: people notice it at every page that they open."""
 
+# Failures of a name, for a person. ``{by}`` is the resolver.
 _FAILED: dict[Failure, Both] = {
     Failure.NO_ANSWER: ("no answer", "pas de réponse"),
     Failure.UNREACHABLE: ("no resolver reachable", "aucun résolveur accessible"),
@@ -20,7 +21,6 @@ _FAILED: dict[Failure, Both] = {
     Failure.NAME_UNKNOWN: ("unknown to {by}", "inconnu de {by}"),
     Failure.WRONG_ANSWER: ("wrong answer from {by}", "mauvaise réponse de {by}"),
 }
-"""Failures of a name, for a person. ``{by}`` is the resolver."""
 
 
 def _answer_seconds(seen: Observation) -> Samples:

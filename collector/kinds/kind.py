@@ -11,8 +11,8 @@ from wire.records import CapacityValues, FloorValues, LatencyUnderLoad, Measurem
 Kept = TypeVar("Kept", bound=Values)
 Read_contra = TypeVar("Read_contra", bound=Values, contravariant=True)
 
+# One text in English and in French.
 Both = tuple[str, str]
-"""One text in English and in French."""
 
 Sample = tuple[str, float | int]  # further labels, rendered; value
 Samples = Iterable[Sample]
@@ -145,6 +145,7 @@ def _of_load(
     return of
 
 
+# Latency during a load test, of every kind that loads the line.
 UNDER_LOAD: tuple[Gauge[Loading], ...] = (
     Gauge(
         "qos_rtt_under_load_seconds",
@@ -162,4 +163,3 @@ UNDER_LOAD: tuple[Gauge[Loading], ...] = (
         _of_load(lambda labels, found: _loss(labels, found.loss_ratio)),
     ),
 )
-"""Latency during a load test, of every kind that loads the line."""

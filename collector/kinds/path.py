@@ -73,11 +73,7 @@ PATH = MeasurementKind(
             "Whether larger packets vanish and no router reports it.",
             lambda seen, values: ((dscp_label(seen), int(values.black_hole)),),
         ),
-        Gauge(
-            "qos_path_dscp_changed_hop",
-            "First hop that received packets in another class.",
-            _changed_at,
-        ),
+        Gauge("qos_path_dscp_changed_hop", "First hop that received packets in another class.", _changed_at),
     ),
     notices=_notices,
     sentences={

@@ -76,6 +76,6 @@ STAMP = MeasurementKind(
         "class-changed": (
             "DSCP {number} arrives as {other}, direction {direction}",
             "DSCP {number} arrive en {other}, sens {direction}",
-        ),
+        )
     },
 )

@@ -25,11 +25,7 @@ class NoticeKind(StrEnum):
 
 def notices(site: LiveSite, now_us: int) -> tuple[Notice, ...]:
     """Notices about a site, those that concern the evidence first."""
-    return (
-        *_suspect(site),
-        *_disagreements(site, now_us),
-        *dict.fromkeys(_of_kinds(site, now_us)),
-    )
+    return (*_suspect(site), *_disagreements(site, now_us), *dict.fromkeys(_of_kinds(site, now_us)))
 
 
 def _suspect(site: LiveSite) -> Iterator[Notice]:

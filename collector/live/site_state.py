@@ -35,27 +35,32 @@ What must never happen:
 - a record of a change (``EVENTS``, on no schedule) makes a silent site look alive.
 """
 
+import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
-from collector.kinds import EVENTS
+from collector.kinds import BY_VALUES, EVENTS
 from collector.kinds.floor import DECISIVE
 from collector.kinds.kind import STALE_INTERVALS
-from collector.kinds.views import expires_us, interval_us, is_fresh
+from collector.kinds.views import expires_us, interval_us, is_fresh, is_late
 from collector.live.blackout import Blackouts
-from collector.live.site_counters import SiteComparisons, SiteCounters
 from collector.model.completeness import SiteCompleteness
 from collector.model.inventory import Site
 from collector.model.observation import Observation, Series
 from collector.model.outages import Outage, RecentOutages, outage_of
+from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from wire.messages.envelope import PresenceState
-from wire.records import Direction, FloorValues, Outcome, Standing, Values, Verdict
+from wire.records import Direction, Failure, FloorValues, Outcome, Standing, Values, Verdict
 
 DELIVERY_US = 120_000_000  # a batch leaves once a minute, and may have to be sent twice
 MAX_SERIES = 128  # of one site: any agent may invent names of probes
 FLOOR_PROBE = "floor"
+COMPARISON_LATE_US = 86_400_000_000  # comparisons of tests older than a day belong to a backlog
+# A test of which only the peer has a record names no site.
+RESULTS_OF_A_SITE = (ComparisonResult.AGREE, ComparisonResult.DISAGREE, ComparisonResult.AGENT_ONLY)
 ValuesType = TypeVar("ValuesType", bound=Values)
 
 
@@ -95,6 +100,55 @@ class SeriesState:
             self.decisive = seen
         if (is_decisive or values.standing is not None) and _is_later(seen, self.deciding):
             self.deciding = seen
+
+
+@dataclass(slots=True)
+class SiteCounters:
+    """Counts of measurements that arrived in time; ``late`` counts the others, by probe."""
+
+    measurements: Counter[tuple[str, Outcome, Failure | None]] = field(default_factory=Counter)
+    totals: dict[str, Counter[str]] = field(default_factory=dict)  # by metric, then labels
+    late: Counter[str] = field(default_factory=Counter)
+    bytes_spent: Counter[tuple[str, Direction]] = field(default_factory=Counter)
+
+    def count(self, seen: Observation) -> None:
+        """Count an observation: under its outcome, or as late."""
+        probe = seen.series.probe
+        if is_late(seen):
+            self.late[probe] += 1
+            return
+        self.measurements[(probe, seen.outcome, seen.failure)] += 1
+        if seen.bytes_sent or seen.bytes_received:  # reading counters spends no bytes: no series for that
+            self.bytes_spent[(probe, Direction.UP)] += seen.bytes_sent
+            self.bytes_spent[(probe, Direction.DOWN)] += seen.bytes_received
+        if seen.values is not None and (kind := BY_VALUES.get(type(seen.values))) is not None:
+            for total in kind.totals:
+                counted = self.totals.setdefault(total.name, Counter())
+                for labels, addition in total.additions(seen, seen.values):
+                    # Thousands of sites share the few texts.
+                    counted[sys.intern(labels)] += addition
+
+
+@dataclass(slots=True)
+class SiteComparisons:
+    """Peer comparisons of a site: their results, and the newest disagreement of each direction."""
+
+    results: Counter[ComparisonResult] = field(default_factory=Counter)
+    disagreements: dict[Direction, ComparedTest] = field(default_factory=dict)
+
+    def learn(self, compared: ComparedTest) -> None:
+        """Keep the newest disagreement of each direction."""
+        known = self.disagreements.get(compared.direction)
+        is_newest = known is None or compared.time_us >= known.time_us
+        if compared.result is ComparisonResult.DISAGREE and is_newest:
+            self.disagreements[compared.direction] = compared
+
+    def count(self, compared: ComparedTest, now_us: int) -> None:
+        """Count a comparison that was just made, unless its test belongs to a backlog."""
+        for result in RESULTS_OF_A_SITE:
+            self.results.setdefault(result, 0)
+        if now_us - compared.time_us < COMPARISON_LATE_US:
+            self.results[compared.result] += 1
 
 
 @dataclass(slots=True)
@@ -180,12 +234,14 @@ def state_of(site: LiveSite, now_us: int) -> SiteState:
     """State of a site: the first row of the module's table that applies."""
     if site.inventory is None:
         return SiteState.NOT_IN_INVENTORY
+    # Nothing is due from a site that never sent: it waits to be installed.
     if site.newest_us is None:
         return SiteState.WAITING
     silent_us = silent_from_us(site)
     if silent_us is not None and now_us >= silent_us:
         return SiteState.SILENT
     floors = [series for direction in Direction if (series := site.floor_series(direction))]
+    # Before the fresh verdicts: a condemned direction stays so while its tests fail.
     standings = {standing_of(series) for series in floors}
     if Standing.CONDEMNED in standings:
         return SiteState.BELOW_FLOOR

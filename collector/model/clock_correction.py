@@ -45,12 +45,12 @@ from collector.model.observation import AHEAD_US, PassedOver
 from wire.records import ClockMeasurement, ClockReading, ClockValues, Record, StampMeasurement
 
 # Agents send again, with a new time of sending, what has no receipt: so no delivery takes a week.
+# Distance behind its arrival at which a reading that was sent in its own boot is a wrong clock.
 BEHIND_US = 7 * 86_400_000_000
-"""Distance behind its arrival at which a reading that was sent in its own boot is a wrong clock."""
 
 # The one figure here that nobody measures: an arrival bounds the offset from one side only (decision 22).
+# Assumed duration of the quickest delivery of a boot, at most.
 DELIVERY_US = 60_000_000
-"""Assumed duration of the quickest delivery of a boot, at most."""
 
 DRIFT = 10_000  # one part in this: 100 ppm, the error of a cheap crystal with age and temperature
 RETENTION_US = 25 * 2_629_746_000_000  # 25 months: older evidence is not kept

@@ -28,8 +28,8 @@ from msgspec import Struct, structs
 
 # A batch leaves once a minute and may have to be sent again; a fleet's backlog of a day drains within the
 # hour.
+# Time that a later measurement must have been in the ledger before an absent one counts as missing.
 MISSING_AFTER_US = 3_600_000_000
-"""Time that a later measurement must have been in the ledger before an absent one counts as missing."""
 
 
 class SiteCompleteness(Struct, frozen=True, gc=False):

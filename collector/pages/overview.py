@@ -18,15 +18,7 @@ from collector.model.inventory import Site
 from collector.model.notice import Notice
 from collector.model.outages import KEPT_US, Outage
 from wire.messages.envelope import PresenceState
-from wire.records import (
-    CapacityValues,
-    Direction,
-    Failure,
-    FloorValues,
-    Outcome,
-    StampValues,
-    Verdict,
-)
+from wire.records import CapacityValues, Direction, Failure, FloorValues, Outcome, StampValues, Verdict
 
 PAGE_ROWS = 100
 MAX_SEARCH = 100

@@ -99,10 +99,7 @@ class OverviewPages:
             problems=[problem_text(self._words, one) for one in problems],
             states=list(SiteState),
             link=linking(
-                self._language,
-                q=wanted.text,
-                departement=wanted.departement,
-                state=wanted.state or "",
+                self._language, q=wanted.text, departement=wanted.departement, state=wanted.state or ""
             ),
             age=lambda time_us: self._age(now_us - time_us),
             floor=self._floor,

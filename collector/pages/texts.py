@@ -337,7 +337,6 @@ def _of_kinds() -> Iterator[tuple[str, Both]]:
 
 
 _ALL = _WORDS | dict(_of_kinds())
-KEYS = frozenset(_ALL)
 CATALOGUE: Mapping[Language, Mapping[str, str]] = {
     language: {key: _typeset(words[place]) for key, words in _ALL.items()}
     for place, language in enumerate(Language)

@@ -8,7 +8,6 @@ budget.
 
 import os
 import sqlite3
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -23,8 +22,9 @@ from rich.table import Table
 from agent.probes import PROBES
 from host import command_line
 from host.exits import Exit
-from lab.bench import base_install, process_usage
+from lab.bench import base_install, frame, process_usage
 from lab.bench.process_usage import Activity, ActivitySpan, MemoryUse, Sample
+from lab.programs import installed
 from lab.testbed.base import TestbedError
 from lab.testbed.resolver import EmulatedResolver, resolving
 from lab.testbed.secure_testbed import SecureTestbed
@@ -33,6 +33,7 @@ from wire.messages import envelope as messages
 from wire.records import Outcome, probe_of
 
 PROGRAM = "bench-agent"
+PROGRAMS = {"mosquitto": "mosquitto", "openssl": "openssl"}
 BUDGET_BYTES = 36_000_000
 BUDGET_IDLE_SHARE = 0.005
 SAMPLE_S = 0.5
@@ -82,13 +83,14 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--seconds", type=float, default=90, help="how long to measure (default: 90)")
     options = parser.parse_args(arguments)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+    console = frame.console(100)
+    if lacking := installed.lacking(PROGRAMS):
+        return frame.refuse(PROGRAM, frame.lacks(lacking))
     try:
         console.print(f"Probes {', '.join(PROBES)}; mutual TLS through Mosquitto; {options.seconds:g} s ...")
         observed = observe(options.seconds)
     except TestbedError as error:
-        Console(stderr=True, soft_wrap=True).print(f"{PROGRAM}: {error}", markup=False)
-        return Exit.UNAVAILABLE
+        return frame.refuse(PROGRAM, error)
     return _show(observed, console)
 
 

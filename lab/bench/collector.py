@@ -11,7 +11,6 @@ import argparse
 import gc
 import json
 import sqlite3
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,6 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
-from rich.console import Console
 from rich.table import Table
 
 from collector.ingest.decode import judge
@@ -33,6 +31,7 @@ from collector.model.message import Accepted, Arrival, Batch
 from collector.service.views import Views
 from host import command_line
 from host.exits import Exit
+from lab.bench import frame
 from lab.simulate import fleet
 from wire.messages import topics
 from wire.messages.topics import Kind, PeerKind, peer_topic, topic
@@ -200,7 +199,7 @@ def _milliseconds(work: Callable[[], object]) -> float:
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return 0 if every budget is met."""
     options = _options(arguments)
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = frame.console(140)
     table = Table(title="the collector: median (minimum-maximum)")
     for heading in ("what", "ours", "straightforward way", "ratio", "budget", "met"):
         table.add_column(heading, justify="left" if heading == "what" else "right")

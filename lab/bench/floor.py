@@ -9,7 +9,6 @@ Exit status 0 only if every bar is met.
 import argparse
 import asyncio
 import os
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from agent.probes.floor.probe import SETUP_TRIES
 from agent.probes.floor.rules import decision as floor_rules
 from agent.task.task import Reading
 from host import command_line
-from host.exits import Exit
+from lab.bench import frame
 from lab.bench.verdicts import Verdicts, spent
 from lab.testbed.base import TestbedError
 from lab.testbed.floor_testbed import FloorTestbed
@@ -134,14 +133,11 @@ def main(arguments: Sequence[str]) -> int:
         help="lines measured at once (default: one for each core)",
     )
     options = parser.parse_args(arguments)
-    console, began = Console(width=None if sys.stdout.isatty() else 140), monotonic()
+    console, began = frame.console(140), monotonic()
     tallies = _measure_all(options, console)
     _print(tallies, console)
     faults = [fault for tally in tallies for fault in tally.faults()]
-    for fault in faults:
-        console.print(f"missed: {fault}")
-    console.print(f"{monotonic() - began:.0f} s; {'every bar met' if not faults else 'bars missed'}")
-    return Exit.FAIL if faults else Exit.OK
+    return frame.conclude(console, faults, f"; {monotonic() - began:.0f} s")
 
 
 def _measure_all(options: argparse.Namespace, console: Console) -> list[FloorTally]:

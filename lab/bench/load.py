@@ -21,8 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from host import command_line
-from host.exits import Exit
-from lab.bench import load_tools
+from lab.bench import frame, load_tools
 from lab.bench.load_tools import KEY_ID, Cost, LoadLine, LoadToolError
 from lab.netns import requirements
 from lab.netns.links.joining import join_arrivals
@@ -97,24 +96,17 @@ def main(arguments: Sequence[str]) -> int:
         "--rates", type=int, nargs="+", default=RATES_MBPS, help="rates in Mbit/s (default: 8 100 500 1000)"
     )
     options = parser.parse_args(arguments)
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console = frame.console(200)
     if lacking := requirements.lacking(TOOLS):
-        problem = f"{PROGRAM}: this machine lacks {'; '.join(lacking)}"
-        Console(stderr=True, soft_wrap=True, markup=False).print(problem)
-        return Exit.UNAVAILABLE
+        return frame.refuse(PROGRAM, frame.lacks(lacking))
     rows = []
     for enter in (_loopback, kernel_link, joining_link):
         try:
             rows += measure(enter, options.rates, options.runs, options.seconds, console.print)
         except (KernelLinkError, places.NoRoomError, OSError, subprocess.SubprocessError) as error:
-            console.print(f"{PROGRAM}: {error}", markup=False)
-            return Exit.UNAVAILABLE
+            return frame.refuse(PROGRAM, error)
     _print(rows, console)
-    faults = [fault for row in rows for fault in row.faults()]
-    for fault in faults:
-        console.print(f"missed: {fault}", markup=False)
-    console.print("bars missed" if faults else "every bar met")
-    return Exit.FAIL if faults else Exit.OK
+    return frame.conclude(console, [fault for row in rows for fault in row.faults()])
 
 
 @contextmanager

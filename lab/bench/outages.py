@@ -8,7 +8,6 @@ compared with the fault in the same way. What is looked at rarely has a wider bo
 """
 
 import signal
-import sys
 import tempfile
 import time
 import uuid
@@ -16,11 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from host import command_line
 from host.exits import Exit
+from lab.bench import frame
 from lab.netns import requirements
 from lab.netns.requirements import KernelLinkError
 from lab.testbed.outage_testbed import (
@@ -261,11 +260,9 @@ def main(arguments: Sequence[str]) -> int:
         "--interval", type=float, default=10.0, help="seconds between two reachability checks (default: 10)"
     )
     options = parser.parse_args(arguments)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = frame.console(120)
     if lacking := requirements.lacking({"mosquitto": "mosquitto"}):
-        complaint = f"{PROGRAM}: this machine lacks {'; '.join(lacking)}"
-        Console(stderr=True, soft_wrap=True).print(complaint, markup=False)
-        return Exit.UNAVAILABLE
+        return frame.refuse(PROGRAM, frame.lacks(lacking))
     try:
         with tempfile.TemporaryDirectory(prefix="plancher-outages-") as name:
             found = []
@@ -273,8 +270,7 @@ def main(arguments: Sequence[str]) -> int:
                 console.print(f"{one.outage.what}: {'right' if one.right else 'WRONG'}")
                 found.append(one)
     except KernelLinkError as error:
-        Console(stderr=True, soft_wrap=True).print(f"{PROGRAM}: {error}", markup=False)
-        return Exit.UNAVAILABLE
+        return frame.refuse(PROGRAM, error)
     console.print(table(found))
     return Exit.OK if all(one.right for one in found) else Exit.FAIL
 

@@ -51,10 +51,7 @@ class Files:
                 "stamp": {"port": self._places.stamp_port},
                 "keys": [{"id": KEY_ID, "key_file": str(self._key)}],
                 "broker": self._broker,
-                "tests": {
-                    "path": str(self.directory / "peer" / "tests.db"),
-                    "interval": BATCH_EVERY_S,
-                },
+                "tests": {"path": str(self.directory / "peer" / "tests.db"), "interval": BATCH_EVERY_S},
                 "log_level": "warning",
             },
         )

@@ -60,9 +60,7 @@ def agents(files: Files, places: Places) -> list[ChildProgram]:
     """Return one agent for each line, which reaches the peer at its link's address."""
     return [
         ChildProgram(
-            f"agent-{line.site.site_id}",
-            _run("plancher-agent", files.agent(line, address)),
-            AGENT_WAVE,
+            f"agent-{line.site.site_id}", _run("plancher-agent", files.agent(line, address)), AGENT_WAVE
         )
         for line, address in zip(LINES, places.links, strict=True)
     ]

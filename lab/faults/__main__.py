@@ -10,9 +10,11 @@ from host import command_line
 from host.exits import Exit
 from lab.faults.accounts.effort import Effort
 from lab.faults.parts import PARTS
+from lab.programs import installed
 from lab.programs.places import NoRoomError
 
 PROGRAM = "python -m lab.faults"
+PROGRAMS = {"mosquitto": "mosquitto", "cc": "gcc libc6-dev"}
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -27,6 +29,9 @@ def command(arguments: Sequence[str]) -> int:
     parser.add_argument("--short", action="store_true", help="run the short form, as the tests do")
     parser.add_argument("--cuts", type=int, default=0, help="number of power cuts (default: 300)")
     options = parser.parse_args(arguments)
+    if lacking := installed.lacking(PROGRAMS):
+        print(f"{PROGRAM}: this machine lacks {lacking[0]}", file=sys.stderr)
+        return Exit.UNAVAILABLE
     logging.disable(logging.CRITICAL)  # the faults are made on purpose
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
     print(f"seed {seed}: SEED={seed} repeats this run", flush=True)

@@ -10,11 +10,10 @@ from pathlib import Path
 
 from host.command_line import reader
 from host.exits import Exit
-from lab.links import quantities
 from lab.links.interface_counters import InterfaceCounters
 from lab.links.line import EmulatedLineCounters, LineSettings, LossPlace
 from lab.links.link import EmulatedLink, LinkReport, LinkSettings, encode_report
-from lab.links.options import DEFAULT_QUEUE, PAIR, QUEUE_HELP, both, queue, queue_bytes
+from lab.links.options import add_line_options, line_values
 
 Say = Callable[[str], None]
 
@@ -44,18 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="address of the peer (default: %(default)s)")  # fmt: skip
     add("--ports", type=reader(_ports), default=(24601, 8862), metavar="PORT,...",
         help="the peer's well-known ports: RFC 9946 control, STAMP (default: 24601,8862)")  # fmt: skip
-    rate = reader(quantities.rate)
-    add(
-        "--down",
-        type=rate,
-        metavar="RATE",
-        help="IP-layer rate towards the site, e.g. 8.4M (default: unlimited)",
-    )
-    add("--up", type=rate, metavar="RATE", help="IP-layer rate from the site (default: unlimited)")
-    _add_pairs(add)
-    add(
-        "--policer", action="store_true", help="drop packets beyond rate and --burst instead of queueing them"
-    )
+    add_line_options(parser, notes={})
     add("--loss-place", type=LossPlace, choices=list(LossPlace), default=LossPlace.BEFORE_QUEUE,
         help="lose packets before or after the bottleneck (default: %(default)s)")  # fmt: skip
     add(
@@ -65,31 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FROM:TO,...",
         help="rewrite code points, e.g. 46:0",
     )
-    add("--seed", type=int, default=0, help="random seed (default: %(default)s)")
     add("--counters", type=Path, metavar="DIRECTORY",
         help="directory of line counters, laid out as /sys/class/net/<interface>/statistics")  # fmt: skip
     add("--json", action="store_true", help="print the closing report as one line of JSON")
-
-
-def _add_pairs(add: Callable[..., object]) -> None:
-    duration, share, size = quantities.duration, quantities.share, quantities.size
-    for option, read, default, text in (
-        (
-            "--queue",
-            queue,
-            DEFAULT_QUEUE,
-            QUEUE_HELP,
-        ),
-        ("--burst", size, 0, "size of the token bucket, which passes at once, e.g. 2MB"),
-        ("--delay", duration, 0, "fixed delay, e.g. 10ms"),
-        ("--jitter", duration, 0, "random delay between 0 and this, without reordering, e.g. 1ms"),
-        ("--loss", share, 0.0, "share of packets lost at random, e.g. 1%%"),
-        ("--reorder", share, 0.0, "share of packets delayed by --reorder-by, e.g. 1%%"),
-        ("--reorder-by", duration, 0, "extra delay of reordered packets, e.g. 5ms"),
-        ("--duplicate", share, 0.0, "share of packets that arrive twice"),
-    ):
-        read_both = reader(both(read))
-        add(option, type=read_both, default=(default, default), metavar=PAIR, help=text)
 
 
 def settings_from(options: argparse.Namespace) -> LinkSettings:
@@ -177,21 +143,8 @@ def _explain(error: OSError, settings: LinkSettings) -> str:
 
 
 def _line(options: argparse.Namespace, direction: int) -> LineSettings:
-    rate = (options.down, options.up)[direction]
     return LineSettings(
-        rate=rate,
-        queue=queue_bytes(options.queue[direction], rate),
-        burst=options.burst[direction],
-        policer=options.policer,
-        delay=options.delay[direction],
-        jitter=options.jitter[direction],
-        loss=options.loss[direction],
-        loss_place=options.loss_place,
-        reordering=options.reorder[direction],
-        reordering_delay=options.reorder_by[direction],
-        duplication=options.duplicate[direction],
-        dscp_rewrite=options.dscp,
-        seed=2 * options.seed + direction,
+        **line_values(options, direction), loss_place=options.loss_place, dscp_rewrite=options.dscp
     )
 
 

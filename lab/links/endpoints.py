@@ -1,7 +1,7 @@
 """The sockets of a link: one for each port of the peer at the site's side, one for each client at the peer's.
 
-A client keeps one socket whatever port of the peer it talks to, because an RFC 9946 server binds a connection
-to the address and port its Setup Request came from.
+A client keeps one socket for all ports of the peer. An RFC 9946 server binds a connection to the address and
+port of its Setup Request.
 """
 
 import ipaddress

@@ -117,8 +117,8 @@ class LineSettings:
 class EmulatedLineCounters:
     """Packets and IP-layer bytes offered to a line, and what became of them.
 
-    ``delivered`` includes the copies counted in ``duplicated``, and packets that are still in the line:
-    offered + duplicated = delivered + dropped, in packets and in bytes.
+    offered + duplicated = delivered + dropped, in packets and in bytes. So ``delivered`` includes the copies
+    counted in ``duplicated``, and packets that are still in the line.
     """
 
     offered_packets: int = 0
@@ -172,8 +172,8 @@ class EmulatedLine:
     def _depart(self, now: int, ip_bytes: int) -> int | None:
         """Pass the bottleneck; return the time at which the last bit has left, None when there is no room.
 
-        One formula is for all: a FIFO is a token bucket of depth 0 in which packets wait, a policer is a
-        token bucket in which nothing may wait.
+        One formula covers every bottleneck. A FIFO is a token bucket of depth 0 in which packets wait. A
+        policer is a token bucket in which nothing may wait.
         """
         rate = self.settings.rate
         if rate is None:

@@ -90,9 +90,9 @@ class OwnLosses:
 class LinkReport:
     """Account of a link: counters of both lines, and the link's own error.
 
-    down_lost, up_lost: packets that the settings did not lose. stray: datagrams from the peer's side that
-    belong to no conversation. late_*: release after due time, ns. cpu_seconds: processor time used while
-    running for `seconds`.
+    ``down_lost`` and ``up_lost`` count packets that the settings did not lose. ``stray`` counts datagrams
+    from the peer's side that belong to no conversation. ``late_*`` is the release after due time, ns.
+    ``cpu_seconds`` is the processor time used in ``seconds`` of running.
     """
 
     down: EmulatedLineCounters
@@ -186,7 +186,7 @@ class EmulatedLink:
             return
         arrived = [(datagram, endpoint) for endpoint in ready for datagram in endpoint.receive()]
         arrived.sort(key=lambda pair: pair[0].arrival)
-        # Stamps are wall clock; asked anew each time, a step of that clock touches one pass only. The
+        # Stamps are wall clock. Read again each time, a step of that clock affects one pass only. The
         # monotonic clock is read last: if this program is held up in between, packets are late, never early.
         wall_now = time.time_ns()
         now = time.monotonic_ns()

@@ -28,11 +28,8 @@ def lacking(more: Mapping[str, str] = MappingProxyType({})) -> tuple[str, ...]:
 
 
 def path_of(program: str) -> str:
-    """Return the path of one of PROGRAMS. Raises KernelLinkError if it is not installed."""
-    found = installed.path_of(program)
-    if found is None:
-        raise KernelLinkError(*installed.lacking({program: PROGRAMS[program]}))
-    return found
+    """Return the path of one of PROGRAMS. Raises MissingProgramError."""
+    return installed.require(program, PROGRAMS[program])
 
 
 def _rights() -> list[str]:

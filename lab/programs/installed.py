@@ -13,6 +13,18 @@ def path_of(program: str) -> str | None:
     return shutil.which(program, path=os.pathsep.join((os.environ.get("PATH", ""), *ALSO_SEARCHED)))
 
 
+class MissingProgramError(Exception):
+    """A program is not installed; the text names it and the remedy."""
+
+
+def require(program: str, package: str) -> str:
+    """Return the path of a program of a Debian package. Raises MissingProgramError."""
+    found = path_of(program)
+    if found is None:
+        raise MissingProgramError(*lacking({program: package}))
+    return found
+
+
 def lacking(packages: Mapping[str, str]) -> tuple[str, ...]:
     """Name all programs that are not installed, with the one command that installs them.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from agent.configuration import SETTINGS
 from agent.load.udpstp_client import run_load
 from agent.probes.floor.probe import FloorProbe
-from agent.service import wiring as assembly
+from agent.service import wiring
 from agent.settings.sections import FloorSettings, LineCountersSettings, PeerAccessSettings
 from agent.task.task import Reading
 from host.clock import Clock
@@ -50,7 +50,7 @@ class FloorTestbed(Testbed):
             floor=FloorSettings(BitRate(floor_bps), BitRate(floor_bps), pre_drain=ByteSize(0)),
             line_counters=LineCountersSettings("directory", path=str(self._counters)),
         )
-        probe = FloorProbe.of(assembly.probe_context(settings, Clock().read))
+        probe = FloorProbe.of(wiring.probe_context(settings, Clock().read))
         task = next(task for task in probe.tasks() if task.direction is direction)
         return await probe.run(task, lambda _: None)
 

@@ -13,10 +13,8 @@ from tempfile import TemporaryDirectory, gettempdir
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from host.command_line import reader
 from host.exits import Exit
-from lab.links import quantities
-from lab.links.options import DEFAULT_QUEUE, PAIR, QUEUE_HELP, both, queue, queue_bytes
+from lab.links.options import add_line_options, line_values
 from lab.netns import names
 from lab.netns.links.link import KernelLineCounters, KernelLink
 from lab.netns.names import LinkNode
@@ -35,6 +33,12 @@ Say = Callable[[str], None]
 AGENT_FILE = "{agent}"
 PERCENTILES = {"min": 0, "p50": 50, "p99": 99, "max": 100}
 DEFAULT_REORDERING = 5 * 10**6
+NOTES = {
+    "burst": " (at least 5 kB or 2 ms of the rate)",
+    "loss": ", before the queue",
+    "duplicate": ", before the queue",
+    "reorder-by": " (default: 5ms)",
+}
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DESCRIPTION = f"""\
 Put a site and a measurement peer into network namespaces of their own, join them by a line of Linux kernel
@@ -58,36 +62,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``kernel-link`` to a parser."""
     parser.description, parser.epilog = DESCRIPTION, EXAMPLE
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    add, rate = parser.add_argument, reader(quantities.rate)
-    add("--down", type=rate, metavar="RATE", help="rate towards the site, e.g. 8.4M (default: unlimited)")
-    add("--up", type=rate, metavar="RATE", help="rate from the site (default: unlimited)")
-    for option, read, default, text in (
-        ("--queue", queue, DEFAULT_QUEUE, QUEUE_HELP),
-        (
-            "--burst",
-            quantities.size,
-            0,
-            "size of the token bucket, which passes at once, e.g. 2MB (at least 5 kB or 2 ms of the rate)",
-        ),
-        ("--loss", quantities.share, 0.0, "share of packets lost at random, before the queue, e.g. 1%%"),
-        ("--duplicate", quantities.share, 0.0, "share of packets duplicated before the queue, e.g. 1%%"),
-        ("--delay", quantities.duration, 0, "fixed delay, e.g. 20ms"),
-        ("--jitter", quantities.duration, 0, "random delay between 0 and this, without reordering, e.g. 2ms"),
-        ("--reorder", quantities.share, 0.0, "share of packets delayed by --reorder-by, e.g. 1%%"),
-        (
-            "--reorder-by",
-            quantities.duration,
-            DEFAULT_REORDERING,
-            "extra delay of reordered packets (default: 5ms)",
-        ),
-    ):
-        add(option, type=reader(both(read)), default=(default, default), metavar=PAIR, help=text)
+    add = parser.add_argument
+    add_line_options(parser, reorder_by=DEFAULT_REORDERING, notes=NOTES)
     add("--wire", type=WirePlace, choices=list(WirePlace), default=WirePlace.BEFORE_QUEUE,
         help="delay packets before or after the queue (default: %(default)s)")  # fmt: skip
-    add("--seed", type=int, default=0, help="random seed of jitter and reordering (default: %(default)s)")
-    add(
-        "--policer", action="store_true", help="drop packets beyond rate and --burst instead of queueing them"
-    )
     add("command", nargs="*", metavar="COMMAND", help="command to run at the site, after --")
 
 
@@ -140,21 +118,7 @@ def describe_delays(link: KernelLink, direction: Direction) -> str:
 
 
 def _line(options: argparse.Namespace, direction: int) -> KernelLineSettings:
-    rate = (options.down, options.up)[direction]
-    return KernelLineSettings(
-        rate=rate,
-        queue=queue_bytes(options.queue[direction], rate),
-        burst=options.burst[direction],
-        policer=options.policer,
-        loss=options.loss[direction],
-        duplication=options.duplicate[direction],
-        delay=options.delay[direction],
-        jitter=options.jitter[direction],
-        reordering=options.reorder[direction],
-        reordering_delay=options.reorder_by[direction],
-        wire_place=options.wire,
-        seed=2 * options.seed + direction,
-    )
+    return KernelLineSettings(**line_values(options, direction), wire_place=options.wire)
 
 
 def _serve(testbed: "KernelTestbed", command: Sequence[str], say: Say, complain: Say) -> int:

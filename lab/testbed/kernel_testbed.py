@@ -15,7 +15,7 @@ import msgspec
 from agent import configuration
 from agent.load.udpstp_client import run_load
 from agent.probes.floor.probe import FloorProbe
-from agent.service import wiring as assembly
+from agent.service import wiring
 from agent.settings import sections
 from agent.task.task import Reading
 from host.clock import Clock
@@ -164,7 +164,7 @@ def _verdict(case: _FloorRun) -> Reading:
     chosen = msgspec.structs.replace(chosen, floor=floor)
     if not case.visible:
         chosen = msgspec.structs.replace(chosen, line_counters=sections.LineCountersSettings())
-    probe = FloorProbe.of(assembly.probe_context(chosen, Clock().read))
+    probe = FloorProbe.of(wiring.probe_context(chosen, Clock().read))
     probe.quiet = lambda _: case.quiet
     task = next(task for task in probe.tasks() if task.direction is case.direction)
     return asyncio.run(probe.run(task, lambda _: None))

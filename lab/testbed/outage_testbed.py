@@ -275,7 +275,8 @@ class OutageTestbed:
     def _command(self, name: str) -> tuple[tuple[str, ...], str]:
         """Return a program's command line, and the words in its output that show it is ready."""
         if name == "mosquitto":
-            return (_mosquitto(), "-c", str(self._folder / "mosquitto.conf")), "running"
+            mosquitto = installed.require("mosquitto", "mosquitto")
+            return (mosquitto, "-c", str(self._folder / "mosquitto.conf")), "running"
         sign = {"peer": "serving", "peer6": "serving", "collector": "connected", "agent": "agent"}[name]
         program = name.removesuffix("6")
         command = (sys.executable, "-m", program, "run", str(self._folder / f"{name}.yaml"))
@@ -343,6 +344,7 @@ EVERYTHING = "drop"
 
 ACCEPTING, TAKING, RESETTING, REJECTING = "accepts", "takes new", "resets", "rejects"
 _ACCEPTOR_PORT = 9999
+# Connections stay open: closing one would be an answer. The oldest go, or descriptors run out.
 _ACCEPTOR = f"""
 import socket
 server = socket.create_server(("", {_ACCEPTOR_PORT}), backlog=64)
@@ -362,16 +364,14 @@ _REDIRECTING = (
     # Connections that exist were not tracked before and would look new: only a SYN begins one.
     f'iifname "{NEAR}" tcp flags & (syn | ack) == syn redirect to :{_ACCEPTOR_PORT}\n}}\n'
 )
+# Rules of a box: what it does with connections of the site while it forwards nothing. One that takes new
+# connections forwards those that exist, and drops UDP.
 BOXES = {
     ACCEPTING: _REDIRECTING + _forwarding("drop"),
     TAKING: _REDIRECTING + _forwarding(f'iifname "{NEAR}" meta l4proto udp drop'),
     RESETTING: _forwarding(f'iifname "{NEAR}" meta l4proto tcp reject with tcp reset\ndrop'),
     REJECTING: _forwarding(f'iifname "{NEAR}" reject with icmpx type admin-prohibited\ndrop'),
 }
-"""Rules of a box: what it does with connections of the site while it forwards nothing.
-
-One that takes new connections forwards those that exist, and drops UDP.
-"""
 
 
 def _peer(host: str, key: str) -> dict[str, Any]:
@@ -381,10 +381,3 @@ def _peer(host: str, key: str) -> dict[str, Any]:
         "udpstp": {"port": CONTROL_PORT},
         "stamp": {"port": STAMP_PORT},
     }
-
-
-def _mosquitto() -> str:
-    found = installed.path_of("mosquitto")
-    if found is None:
-        raise KernelLinkError("the program mosquitto: on Debian or Ubuntu, apt-get install mosquitto")
-    return found

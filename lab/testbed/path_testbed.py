@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from agent import configuration
-from agent.service import wiring as assembly
+from agent.service import wiring
 from agent.task.task import Reading
 from host.clock import Clock
 from lab.netns import inside
@@ -124,7 +124,7 @@ class PathTestbed:
 
 def _measure(agent_file: Path, probe: str, dscp: int) -> Reading:
     chosen = configuration.load(agent_file)
-    tasks = assembly.tasks(assembly.probe_context(chosen, Clock().read))
+    tasks = wiring.tasks(wiring.probe_context(chosen, Clock().read))
     task, doing = next(
         (task, doing) for task, doing in tasks.items() if task.probe == probe and task.dscp == dscp
     )

@@ -1,4 +1,4 @@
-"""Emulated DNS resolver on loopback, over UDP and TCP, that misbehaves as told.
+"""Emulated DNS resolver on loopback, over UDP and TCP, that misbehaves as configured.
 
 It answers from a table of names. Its behaviour may change while it runs, so a test can see a resolver fail
 and recover. It runs in a thread of its own: the programs under test may be in this process or in others.

@@ -32,7 +32,7 @@ class SecureTestbed(Testbed):
 
     def bring_up(self) -> None:
         """Make certificates and start broker, peer and collector."""
-        mosquitto = _program("mosquitto", "mosquitto")
+        mosquitto = installed.require("mosquitto", "mosquitto")
         self._certify()
         self.start("mosquitto", (mosquitto, "-c", str(self._mosquitto())), "running")
         self.start_peer(self._secret, self._broker)
@@ -123,10 +123,3 @@ def _line_counters() -> dict[str, str]:
     if real:
         return {"source": "inline", "interface": real[0]}
     return {"source": "directory", "path": str(INTERFACES / "lo" / "statistics")}
-
-
-def _program(name: str, package: str) -> str:
-    found = installed.path_of(name)
-    if found is None:
-        raise TestbedError(f"{name} is not installed; on Debian or Ubuntu: sudo apt-get install {package}")
-    return found

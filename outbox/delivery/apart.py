@@ -8,12 +8,12 @@ from outbox.rows import Row
 
 DAY_S = 86_400.0
 ALONE_A_DAY = 100
+# Rejected alone with nothing accepted in between: the collector rejects everything.
 REJECTED_IN_A_ROW = 3
-"""Rejected alone with nothing accepted in between: the collector rejects everything."""
 MOST_PARTS = 1000
 
+# Rows that may share a batch, without their records.
 Part = tuple[Row, ...]
-"""Rows that may share a batch, without their records."""
 
 
 class Alone(Enum):

@@ -19,7 +19,7 @@ both into waiting, and the row is sent again.
 **Batches.** A batch is in flight under the SHA-256 of its payload. Without a receipt in time it is *late*:
 its rows are free to be sent again, and a receipt that still comes counts. A receipt names records one by
 one, or rejects the batch whole. Then the sender decodes its rows itself. Rows that its decoder refuses
-become rejected, and the others wait again. Where it refuses none, ``verdict.VERDICTS`` decides by the
+become rejected, and the others wait again. Where it refuses none, ``VERDICTS`` decides by the
 reason:
 
     reason                         one row    several rows
@@ -45,7 +45,7 @@ or go alone where there is nothing else. Silence of the collector slows everythi
 """
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 
 from msgspec import Struct
@@ -53,22 +53,57 @@ from msgspec import Struct
 from outbox.delivery.apart import Apart
 from outbox.delivery.in_flight import InFlight, SentBatch
 from outbox.delivery.pace import Pace, Pacing, Timer
-from outbox.delivery.verdict import VERDICTS, Answer, RowHandling, answer_of
 from outbox.rows import Change, Row, State, runs
 from wire.messages.envelope import EpochRange, Fault, Gap, Reason, Receipt, ReceiptStatus
 
+# A batch that the broker loses holds its place until the time-out; the others go on beside it.
 MOST_IN_FLIGHT = 4
 BATCH_ROWS = 100
+# A quarter of the largest message. One record larger than this still goes, alone.
 BATCH_BYTES = 128 * 1024
 BATCH_EPOCHS = 32
 
+# The sender's own bounded decoder of one record: a Fault for one that the collector cannot take.
 Decode = Callable[[bytes], object]
-"""The sender's own bounded decoder of one record: a Fault for one that the collector cannot take."""
 
 _STATES = {
     ReceiptStatus.COMMITTED: State.COMMITTED,
     ReceiptStatus.CONFLICT: State.CONFLICT,
     ReceiptStatus.REJECTED: State.REJECTED,
+}
+
+
+class Answer(Enum):
+    """Statement of a receipt about the batch as a whole."""
+
+    NAMED = "each record by itself"
+    FULL = "nothing could be stored"
+    TOO_LARGE = "more than the collector takes at once"
+    UNREADABLE = "the payload does not decode"
+    REFUSED = "nothing from this sender is accepted"
+
+
+class RowHandling(Enum):
+    """Handling of the rows of a batch that was rejected whole."""
+
+    SEND_AGAIN = "waiting"
+    HALVE = "apart, in two halves"
+    ALONE = "apart, each row alone"
+    REJECT = "rejected"
+
+
+# For a batch of one row, and of several.
+VERDICTS: Mapping[Answer, tuple[RowHandling, RowHandling]] = {
+    Answer.FULL: (RowHandling.SEND_AGAIN, RowHandling.SEND_AGAIN),
+    Answer.TOO_LARGE: (RowHandling.REJECT, RowHandling.HALVE),
+    Answer.UNREADABLE: (RowHandling.REJECT, RowHandling.ALONE),
+    Answer.REFUSED: (RowHandling.REJECT, RowHandling.REJECT),
+}
+_ANSWERS = {
+    Reason.STORAGE: Answer.FULL,
+    Reason.TOO_LARGE: Answer.TOO_LARGE,
+    Reason.MALFORMED: Answer.UNREADABLE,
+    Reason.INVALID: Answer.UNREADABLE,
 }
 
 
@@ -162,6 +197,7 @@ class Delivery:
         skip = self._in_flight.positions | self._apart.positions
         if self._live.is_due(now) and free:
             return Fetch(BatchKind.LIVE, after=self._live_after, skip=skip, gaps=gaps)
+        # The last place is kept for new rows.
         if free <= 1:
             return None
         if now >= self._backlog.at and self._has_part:
@@ -184,6 +220,7 @@ class Delivery:
         elif fetch.kind is BatchKind.BACKLOG:
             self._backlog.pending = bool(chosen)
         if fetch.kind is BatchKind.APART:
+            # A row that the journal has dropped would keep its part in the list for ever.
             self._apart.done(set(fetch.positions) - {row.position for row in chosen})
         elif chosen:
             self._live_after = max(self._live_after, chosen[0].position)
@@ -218,6 +255,7 @@ class Delivery:
         else:
             rejections = self._rejected_whole(receipt, answer, batch)
             states = {(one.epoch, one.seq): State.REJECTED for one in rejections}
+        # A conflict counts, too: the collector has decoded the record and kept it.
         if set(states.values()) & {State.COMMITTED, State.CONFLICT}:
             self._apart.accepted()
         self._apart.done(row.position for row in batch.rows if row.identity in states)
@@ -225,6 +263,7 @@ class Delivery:
         self._backlog.pending |= any(row.identity not in states for row in batch.rows)
         declared = _common(receipt.declared, batch.gaps)
         if declared:
+            # An envelope has room for some gaps only; the next ones go at once.
             self._gaps.at = 0.0
         return ReceiptOutcome(_changes(states), declared, tuple(rejections))
 
@@ -250,7 +289,7 @@ class Delivery:
         rows = batch.rows
         if answer is Answer.UNREADABLE and (bad := self._bad(rows)):
             return bad
-        fate = VERDICTS[answer, len(rows) > 1]
+        fate = VERDICTS[answer][len(rows) > 1]
         if fate is RowHandling.HALVE:
             self._apart.halve(rows)
         elif fate is RowHandling.ALONE and not self._apart.separate(rows):
@@ -271,6 +310,13 @@ class Delivery:
         expired = self._in_flight.expire(now)
         self._pacing.missed(expired)
         self._backlog.pending |= bool(expired)
+
+
+def answer_of(receipt: Receipt) -> Answer:
+    """Statement of this receipt about its batch."""
+    if receipt.reason is None or receipt.lines:
+        return Answer.NAMED
+    return _ANSWERS.get(receipt.reason, Answer.REFUSED)
 
 
 def _fitting(rows: Sequence[Row]) -> tuple[Row, ...]:

@@ -10,8 +10,8 @@ from msgspec import Struct
 from outbox.rows import Row
 from wire.messages.envelope import EpochRange
 
+# Batches remembered after their time: a receipt may come that late.
 LATE_BATCHES = 64
-"""Batches remembered after their time: a receipt may come that late."""
 
 
 class SentBatch(Struct, frozen=True):

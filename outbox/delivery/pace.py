@@ -4,8 +4,9 @@ import random
 
 from msgspec import Struct
 
+# Times the usual pause, while the collector is silent.
+# Eight minutes by default. Batches of new rows find out sooner that the collector is back.
 SLOWEST = 16.0
-"""Times the usual pause, while the collector is silent."""
 
 
 class Pace(Struct, frozen=True):

@@ -23,6 +23,7 @@ _OLD_IDS = (
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # What Python says of a damaged text: in a column, and in one that a checksum is made of.
 _NO_TEXT = ("Could not decode to UTF-8", "user-defined function raised")
+# The disk or the system is to blame, not the file: it must not be set aside for that.
 _TROUBLE = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_IOERR,
@@ -34,12 +35,8 @@ _TROUBLE = {
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_PROTOCOL,
 }
-_PASSING = {
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-}
+# SQLite has rolled back, and the connection still reads. Reopening could only add a failure.
+_PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DISK = {
     errno.EROFS,
     errno.ENOSPC,
@@ -136,6 +133,7 @@ def _open_store(path: Path, known: Sequence[Reach], now_us: int) -> Store:
     except sqlite3.Error as error:
         if _code(error) in _TROUBLE:
             raise
+        # In this order a power cut leaves the damaged file in its place, or the finished one beside it.
         _salvage(path, fresh, known, now_us)
         set_aside(path, now_us, str(error))
         _replace(path, fresh)
@@ -161,6 +159,7 @@ def _replace(path: Path, fresh: Path) -> None:
     for suffix in _SUFFIXES[1:]:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     fresh.rename(path)
+    # The name is on the disk only when its directory is: a power cut could bring the old one back.
     descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -205,6 +204,8 @@ def read_only(path: Path) -> sqlite3.Connection:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
+    # SQLite says "unable to open" for every cause, and creates files by the umask. Opening them first names
+    # the cause and gives their rights.
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
         _touch(path.with_name(name), create=name == path.name)
     connection = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
@@ -229,6 +230,7 @@ def _touch(path: Path, *, create: bool) -> None:
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     schema.teach(connection)
+    # 256 KiB instead of 2 MB, which would be a twentieth of what the agent may have.
     connection.execute("PRAGMA cache_size = -256")
     header = [
         connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
@@ -241,6 +243,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise schema.damaged("its header does not fit its tables")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk when it returns
+    # The log keeps the size of the largest transaction otherwise, and an SD card is small.
     connection.execute("PRAGMA journal_size_limit = 1000000")
     if empty:
         schema.create(connection)

@@ -18,9 +18,9 @@ from wire.records import ClockReading
 
 BYTES = 512  # a sector: written whole or not at all
 MOST_EPOCHS = 8
+# Linux writes a page back after 30 s and looks for such pages every 5, and ext4 commits every 5
+# (vm.dirty_expire_centisecs, vm.dirty_writeback_centisecs).
 WRITE_BACK_US = 45_000_000
-"""Linux writes a page back after 30 s and looks for such pages every 5, and ext4 commits every 5
-(vm.dirty_expire_centisecs, vm.dirty_writeback_centisecs)."""
 
 _OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # whatever stands there: no waiting for it
 

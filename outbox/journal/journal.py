@@ -88,6 +88,7 @@ class Journal:
         self.previous_run: PreviousRun | None = None
         self._disk = JournalDisk(path)
         self._beside = heartbeat.path_beside(self._disk.path)
+        # Read before the file is opened: what it names and the file lacks is declared lost by the opening.
         self.last_heartbeat: Heartbeat | None = heartbeat.read(self._beside)
         self._reach: tuple[Reach, ...] = self.last_heartbeat.epochs if self.last_heartbeat else ()
         self._memory: Memory | None = None
@@ -99,6 +100,7 @@ class Journal:
             self._open()
         except DiskTroubleError as trouble:
             self._fail(str(trouble))
+        # Whoever gets an exception gets no journal to close, and the lock would stay.
         except BaseException:
             self._disk.close()
             raise
@@ -129,6 +131,7 @@ class Journal:
             row = Row(numbers.position + 1, epoch, seq, messages.encode(record))
             if self._put(row, filing):
                 break
+        # Only now: a number drawn and not kept would be a hole, which the collector counts as missing.
         numbers.seq, numbers.position = seq, row.position
         return record
 
@@ -152,6 +155,7 @@ class Journal:
     def apply(self, changes: Iterable[Change], now: ClockReading, named: Iterable[EpochRange] = ()) -> int:
         """Note what receipts say of rows and gaps; returns how many rows changed."""
         self._now = now
+        # By a wrong clock a committed row would be dropped at once, or be kept for years.
         judged_us = now.wall_us if now.synchronised else None
         changes, named = list(changes), list(named)
         done = self._memory.store.apply(changes, named, judged_us) if self._memory else 0
@@ -172,6 +176,7 @@ class Journal:
         """
         if command in self._commands:
             return None
+        # On the disk first: noted in memory alone it would be obeyed again by the next run.
         changed = self._on_disk(lambda disk: disk.resend(command, since_us))
         if changed is None:
             return None
@@ -256,6 +261,7 @@ class Journal:
         self.recover(now or self._now, last=True)
         numbers = self._numbers
         if self._memory is None:
+            # An epoch that memory still has did not end in order: what it lacks on the disk is lost.
             self._on_disk(lambda disk: disk.end_epoch(numbers.epoch, numbers.seq, self._now))
         if self._memory is not None:
             log.error("records kept in memory could not be written (%s) and are lost", self.trouble)

@@ -24,7 +24,7 @@ _EPOCHS = (
 class Memory:
     """Tables in memory, and changes that the disk has not taken.
 
-    Rows of such changes are not sent again. Beyond ``MOST_OWED`` they are, and the collector says once more
+    Rows of such changes are not sent again. Beyond ``MOST_OWED`` they are, and the collector answers again
     that it has them.
     """
 

@@ -57,6 +57,7 @@ def rows_of(connection: sqlite3.Connection, table: str) -> Iterator[tuple[object
     columns = schema.COLUMNS[table]
     query = (
         f"SELECT rowid, {columns}, checksum IS checksum('{table}', {columns}) FROM {table} NOT INDEXED"  # noqa: S608 -- stand above
+        # NOT INDEXED: an index may be damaged where its table is not.
         " WHERE rowid > ? ORDER BY rowid"
     )
     last: int | None = _FIRST
@@ -83,6 +84,7 @@ def _beyond_damage(connection: sqlite3.Connection, query: str, last: int) -> int
             return False
         return True
 
+    # Doubled steps cross a damaged stretch of any length in 60 reads; halving then finds its end.
     low, step = last, 1
     while not reads(last + step):
         low, step = last + step, 2 * step

@@ -11,13 +11,13 @@ from contextlib import closing
 APPLICATION_ID = 0x504C4F31  # "PLO1", so that file(1) and a person can tell what this database is
 SCHEMA_VERSION = 1
 
+# The columns that a row's checksum covers, after the table's name.
 COLUMNS = {
     "record": "position, epoch, seq, state, drop_order, judged_us, schedule, slot_us, resume_key, record",
     "epoch": "epoch, previous, previous_last, last_seq, resolved, opened_us, newest, closed",
     "gap": "epoch, first, last, reason, at_us, named, named_us",
     "fact": "name, value",
 }
-"""The columns that a row's checksum covers, after the table's name."""
 
 _TABLES = """
 CREATE TABLE epoch (

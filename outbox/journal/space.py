@@ -13,6 +13,7 @@ from wire.records import ClockReading
 
 KEEP_COMMITTED_US = 7 * 86_400 * 1_000_000
 EPOCHS_KEPT = 50
+# Few: freed pages show only after the commit, and rows dropped beyond the need are lost for nothing.
 _AT_ONCE = 20
 _DONE = (State.COMMITTED, State.CONFLICT)
 _NOT_DONE = (State.WAITING, State.REJECTED)
@@ -62,6 +63,7 @@ def _drop(store: Store, states: tuple[State, State]) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = store.connection.execute(
         "DELETE FROM record WHERE position IN (SELECT position FROM record WHERE state IN (?1, ?2)"
         " AND drop_order = (SELECT min(drop_order) FROM record WHERE state IN (?1, ?2))"
+        # REJECTED has the greatest number: what was refused goes before what nobody has judged.
         " ORDER BY state DESC, position LIMIT ?3) RETURNING epoch, seq",
         (*states, _AT_ONCE),
     ).fetchall()

@@ -16,7 +16,9 @@ from outbox.rows import Change, Counts, Filing, PreviousRun, Row, State
 from wire.messages.envelope import EpochMark, EpochRange
 from wire.records import ClockReading
 
+# MQTT may deliver a command again (QoS 1), also after a restart. Each is obeyed once.
 COMMANDS_REMEMBERED = 16
+# Two batches of delivery. A backlog of large records is never read whole.
 FETCHED_BYTES = 256 * 1024
 
 _SOUND = f"checksum IS checksum('record', {schema.COLUMNS['record']})"
@@ -42,6 +44,7 @@ class Transaction:
         self._connection = connection
 
     def __enter__(self) -> None:
+        # Takes the write lock at once. A deferred transaction may fail at its first write, after its reads.
         self._connection.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -96,6 +99,7 @@ class Store:
         """End of the newest epoch; None if it is not known."""
         query = "SELECT newest, closed FROM epoch ORDER BY rowid DESC LIMIT 1"
         found = self.connection.execute(query).fetchone()
+        # Salvage writes "" where the last commit of an epoch is not known.
         if found is None or found[0] == "":
             return None
         try:
@@ -207,6 +211,7 @@ class Store:
                 (State.WAITING, State.COMMITTED, State.CONFLICT, since_us),
             ).rowcount
             gaps.forget_names(self.connection, since_us)
+            # The search for waiting rows begins there, and now older ones wait.
             self.connection.execute("UPDATE epoch SET resolved = 0 WHERE resolved")
             self.settle()
         return changed

@@ -15,7 +15,7 @@ import pytest
 from agent.configuration import composed
 from agent.line.counters import NoSource
 from agent.schedule.runner import Runner
-from agent.service import wiring as assembly
+from agent.service import wiring
 from agent.settings.sections import PeerAccessSettings
 from agent.task.declaration import ProbeDeclaration
 from agent.task.task import ProbeContext
@@ -54,7 +54,7 @@ def measured(page: dict[str, Any], port: int) -> Any:
     chosen = page["ConnectSettings"](port=port)
     settings = made(site="A", peer=PeerAccessSettings(host="127.0.0.1", key="k"), connect=chosen)
     built_from = ProbeContext(settings, b"k", NoSource(), clock.read)
-    [(task, probe)] = assembly.tasks(built_from, {"connect": declared}).items()
+    [(task, probe)] = wiring.tasks(built_from, {"connect": declared}).items()
     runner = Runner("peer", clock.read)
     return asyncio.run(runner.run(probe, task, Purpose.SCHEDULED, slot_us=0)).measurement(EPOCH, 1)
 

@@ -119,15 +119,12 @@ def test_a_collector_that_receives_nothing_is_one_alert(tmp_path: Path, gauge: s
     expect_firing(tmp_path, series, ("CollectorCutOff", "15m", 0), ("CollectorCutOff", "20m", 1))
 
 
-@pytest.mark.parametrize(
-    ("alert", "series", "hours"),
-    [
-        ("MeasurementsMissing", 'qos_ledger_missing_measurements{site_id="A"}', 7 * 24),
-        ("MeasurementsLost", 'qos_ledger_declared_lost_measurements{site_id="A",reason="dropped"}', 24),
-        ("IdentityInDoubt", 'qos_ledger_conflicting_measurements{site_id="A"}', 7 * 24),
-        ("IdentityInDoubt", 'qos_ledger_journal_forks{site_id="A"}', 7 * 24),
-    ],
-)
+@pytest.mark.parametrize(("alert", "series", "hours"), [
+    ("MeasurementsMissing", 'qos_ledger_missing_measurements{site_id="A"}', 7 * 24),
+    ("MeasurementsLost", 'qos_ledger_declared_lost_measurements{site_id="A",reason="dropped"}', 24),
+    ("IdentityInDoubt", 'qos_ledger_conflicting_measurements{site_id="A"}', 7 * 24),
+    ("IdentityInDoubt", 'qos_ledger_journal_forks{site_id="A"}', 7 * 24),
+])  # fmt: skip
 def test_a_past_loss_fires_for_a_time_and_again_for_each_new_one(
     tmp_path: Path, alert: str, series: str, hours: int
 ) -> None:

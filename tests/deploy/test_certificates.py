@@ -66,11 +66,7 @@ def refusals(sites: Authority, folder: Path, newest: ssl.TLSVersion) -> dict[str
 
 @pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_a_refused_session_reports_the_reason(
-    broker: Shipped,
-    sites: Authority,
-    tmp_path: Path,
-    newest: ssl.TLSVersion,
-    monkeypatch: pytest.MonkeyPatch,
+    broker: Shipped, sites: Authority, tmp_path: Path, newest: ssl.TLSVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Expect the refusal after the TLS 1.3 handshake, in answer to the first packet."""
 

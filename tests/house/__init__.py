@@ -1,8 +1,8 @@
 """Checks and figures of the house itself: how the source is laid out, named and written.
 
 ``figures`` prints the table of the house, now and at an older revision (``make house``).
-``checks`` fails on what may not come in any more, and ``commits`` on commit subjects (``make house-check``).
-``owed.txt`` lists what older code still owes; it only shrinks (``make house-owed``).
+``checks`` fails on names and docstrings that break a rule, ``commits`` on commit subjects. Both are
+``make house-check``.
 ``tree`` reads the sources, ``rooms`` their imports, ``writing`` their lines and docstrings.
 
 ``walk`` runs agent and collector under ``tracer`` and lists the files that one measurement passes

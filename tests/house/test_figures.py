@@ -93,17 +93,14 @@ def test_arrows_circles_and_floors() -> None:
     assert rooms.floors("abcdxyz", circling) == 3
 
 
-@pytest.mark.parametrize(
-    ("importing", "imported", "is_upward"),
-    [
-        ("low__a", "top__b", True),
-        ("top__a", "low__b", False),
-        ("left__a", "right__b", True),
-        ("one__a", "other__b", False),
-        ("left__a", "left__b", False),
-        ("low__a", "elsewhere__b", False),
-    ],
-)
+@pytest.mark.parametrize(("importing", "imported", "is_upward"), [
+    ("low__a", "top__b", True),
+    ("top__a", "low__b", False),
+    ("left__a", "right__b", True),
+    ("one__a", "other__b", False),
+    ("left__a", "left__b", False),
+    ("low__a", "elsewhere__b", False),
+])  # fmt: skip
 def test_upward(importing: str, imported: str, is_upward: bool) -> None:
     found = tree(**{importing: "import p." + imported.replace("__", "."), imported: ""})
     (layers,) = rooms.contracts(found)
@@ -118,24 +115,21 @@ def test_comments_are_those_that_python_sees() -> None:
         assert counted["comment"] + counted["behind"] == len(comments), one.path
 
 
-@pytest.mark.parametrize(
-    ("text", "begins_with_clause", "long_sentences"),
-    [
-        ("What it is.", True, 0),
-        ("``Whether`` it is.", True, 0),
-        ("*Of* it.", True, 0),
-        ("Whatsoever it is.", False, 0),
-        ("``make test``: what it runs.", False, 0),
-        ("42.", False, 0),
-        (f"Begin {THIRTEEN}\n{THIRTEEN}, still the same.", False, 1),
-        (f"Begin {THIRTEEN}. And {THIRTEEN}.", False, 0),
-        (f"Begin {THIRTEEN}\n\n{THIRTEEN}", False, 0),
-        (f"- {THIRTEEN}\n- {THIRTEEN}", False, 0),
-        (f"| {THIRTEEN} | {THIRTEEN} |", False, 0),
-        (f"=== ===\n{THIRTEEN} {THIRTEEN}\n=== ===", False, 0),
-        (f"Begin::\n\n    {THIRTEEN} {THIRTEEN}\n\nEnd.", False, 0),
-    ],
-)
+@pytest.mark.parametrize(("text", "begins_with_clause", "long_sentences"), [
+    ("What it is.", True, 0),
+    ("``Whether`` it is.", True, 0),
+    ("*Of* it.", True, 0),
+    ("Whatsoever it is.", False, 0),
+    ("``make test``: what it runs.", False, 0),
+    ("42.", False, 0),
+    (f"Begin {THIRTEEN}\n{THIRTEEN}, still the same.", False, 1),
+    (f"Begin {THIRTEEN}. And {THIRTEEN}.", False, 0),
+    (f"Begin {THIRTEEN}\n\n{THIRTEEN}", False, 0),
+    (f"- {THIRTEEN}\n- {THIRTEEN}", False, 0),
+    (f"| {THIRTEEN} | {THIRTEEN} |", False, 0),
+    (f"=== ===\n{THIRTEEN} {THIRTEEN}\n=== ===", False, 0),
+    (f"Begin::\n\n    {THIRTEEN} {THIRTEEN}\n\nEnd.", False, 0),
+])  # fmt: skip
 def test_a_docstring(text: str, begins_with_clause: bool, long_sentences: int) -> None:
     (found,) = docstrings(Module("p/m.py", f'class A:\n    def f(self):\n        """{text}"""\n'))
     assert (found.owner, found.place) == ("A.f", "p/m.py:3")

@@ -201,9 +201,7 @@ def test_a_packet_without_end_ends_the_connection_and_memory_stays_flat(
     assert asyncio.run(grown(fake, lambda: told in caplog.text)) < 30_000_000
 
 
-def test_publications_that_wait_for_a_release_end_the_connection(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_publications_that_wait_for_a_release_end_the_connection(caplog: pytest.LogCaptureFixture) -> None:
     fake = FakeBroker(goes_on=lambda: b"\x34\x08\x00\x03a/b\x00\x07!" * 100)
     assert asyncio.run(grown(fake, lambda: "QoS 2" in caplog.text)) < 30_000_000
 

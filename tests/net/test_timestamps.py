@@ -83,7 +83,6 @@ def test_the_socket_option_marks_every_datagram(pair):
 def test_nothing_waiting_is_none_not_an_error(pair):
     sender, receiver = pair
     assert timestamps.receive(receiver) is None
-    assert timestamps.receive_into(receiver, bytearray(10)) is None
     assert timestamps.transmit_stamps(sender) == []
 
 
@@ -110,18 +109,6 @@ def test_receiving_continues_with_transmit_stamps(pair):
     send(receiver, sender, b"reply")
     assert receive_within(sender).payload == b"reply"
     assert len(stamps_within(sender, 1)) == 1
-
-
-def test_receive_into_writes_into_the_callers_buffer(pair):
-    sender, receiver = pair
-    timestamps.enable(receiver, transmit=False)
-    send(sender, receiver, b"12345")
-    select.select([receiver], [], [], 5)
-    buffer = bytearray(16)
-    length, address, headers = timestamps.receive_into(receiver, buffer)
-    assert buffer[:length] == b"12345"
-    assert address[:2] == sender.getsockname()[:2]
-    assert abs(headers.received_ns - time.time_ns()) < WITHIN_NS
 
 
 def test_a_socket_without_stamps_uses_user_stamps_and_reports_that(pair):

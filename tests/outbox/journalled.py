@@ -49,12 +49,7 @@ def opened(folder: Path, now: ClockReading = CLOCK) -> Journal:
 
 
 def commit(
-    journal: Journal,
-    count: int = 1,
-    filing: Filing = UNFILED,
-    *,
-    detail: str = "",
-    now: ClockReading = CLOCK,
+    journal: Journal, count: int = 1, filing: Filing = UNFILED, *, detail: str = "", now: ClockReading = CLOCK
 ) -> list[Measurement]:
     return [journal.commit(partial(build, detail=detail), now, filing) for _ in range(count)]
 

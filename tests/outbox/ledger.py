@@ -3,15 +3,7 @@
 from outbox.publisher import Sender
 from tests.outbox.journalled import Identity
 from wire.messages import envelope as messages
-from wire.messages.envelope import (
-    Envelope,
-    EpochRange,
-    Fault,
-    Reason,
-    Receipt,
-    ReceiptLine,
-    ReceiptStatus,
-)
+from wire.messages.envelope import Envelope, EpochRange, Fault, Reason, Receipt, ReceiptLine, ReceiptStatus
 
 SENDER = Sender("A", "0.1.0", "qos/v1/A/results")
 

@@ -25,9 +25,9 @@ from wire.records import (
     UnknownMeasurement,
 )
 
+# Raised only when an older collector could misread: by a new outcome or direction, not by added fields,
+# probes or other words.
 SCHEMA = 1
-"""Raised only when an older collector could misread: by a new outcome or direction, not by added fields,
-probes or other words."""
 MAX_MESSAGE_BYTES = 512 * 1024
 MAX_RECORDS = 500
 MAX_GAPS = 64
@@ -229,7 +229,7 @@ def decode_bounded(payload: bytes, decoder: msgspec.json.Decoder[Versioned]) -> 
 def decode_measurement(raw: bytes | msgspec.Raw) -> Record | Fault:
     """Decode one measurement.
 
-    One of an unknown probe, or of a known one with a word that its vocabulary lacks, is a newer agent's: it
+    An unknown probe, or a word that a known probe's vocabulary lacks, comes from a newer agent. Such a record
     is kept as :class:`UnknownMeasurement`.
     """
     try:

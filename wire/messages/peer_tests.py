@@ -37,9 +37,11 @@ class PeerTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     number that arrived. ``lost_packets`` is the load receiver's own count. ``outcome`` is
     a word of ``wire.udpstp.server.ServerOutcome``, or a newer peer's. ``row`` is the sending-rate row (of a
     search its first), ``planned_bps`` that row's IP-layer rate. ``start`` is the activation of the test,
-    ``duration_us`` the time from then to its end; ``load_us`` lies between first and last Load PDU, so that
-    bytes over it are a mean rate. Of a set-up whose test was never activated ``start`` is the set-up; it
-    has no ``row`` and no counts, and its ``kind``, which nobody asked for yet, stands at ``fixed``.
+    ``duration_us`` the time from then to its end. ``load_us`` lies between first and last Load PDU, so that
+    bytes divided by it are a mean rate.
+
+    Where a set-up was never followed by an activation, ``start`` is the time of the set-up. Such a test has
+    no ``row`` and no counts. Its ``kind`` is ``fixed``, because nobody asked for one yet.
     """
 
     epoch: Epoch

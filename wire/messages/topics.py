@@ -1,8 +1,8 @@
 """The MQTT topic tree, and the only places where a topic is built or taken apart.
 
 ``qos/v1/<site>/{results,presence,receipts,commands}`` and ``qos/v1/peers/<peer>/{tests,receipts}``. Site and
-peer ids cannot hold ``+``, ``#`` or ``/``, so that no id reaches another's topics; a peer's topics have a
-level more than a site's, so that no site id is one of them.
+peer ids cannot contain ``+``, ``#`` or ``/``, so that no id matches another's topics. A peer's topics have
+one level more than a site's, so that no site id can name one.
 """
 
 import re

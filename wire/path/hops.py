@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from wire.path.probing import AnswerKind, ProbeAnswer, ProbeAnswers, ProbeBatches, ProbePacket
 from wire.records import Hop
 
+# TTLs probed together: routers that do not answer cost one time-out for all of them.
 AT_ONCE = 8
-"""TTLs probed together: routers that do not answer cost one time-out for all of them."""
 
 MOST_OTHER_ADDRESSES = 8
 

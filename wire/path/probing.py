@@ -61,11 +61,9 @@ class ProbeAnswer:
         return self.kind in (AnswerKind.REPLY, AnswerKind.PORT_UNREACHABLE)
 
 
+# One for each packet of a batch, in its order; None where no answer arrived within the time-out.
 ProbeAnswers = Sequence[ProbeAnswer | None]
-"""One for each packet of a batch, in its order; None where no answer arrived within the time-out."""
 
+# Generator of packets to send together, which takes their answers; results are in the object that made it.
+# The shell may stop at any batch, when time or packets are used up. Results until then are valid.
 ProbeBatches = Generator[Sequence[ProbePacket], ProbeAnswers, None]
-"""Generator of packets to send together, which takes their answers; results are in the object that made it.
-
-The shell may stop at any batch, when time or packets are used up. Results until then are valid.
-"""

@@ -60,8 +60,8 @@ class Measurement(Attempt, frozen=True, kw_only=True, tag_field="probe"):
 class UnknownMeasurement(Attempt, frozen=True, kw_only=True):
     """A measurement of a newer agent: of a probe, or with a word, that this version does not know.
 
-    What is common to all is kept, its words as they came. Outcomes and directions are no such words: who
-    does not know one of them would misread the rest, so that a new one raises the schema.
+    The fields common to all kinds are kept, their words unchanged. Outcomes and directions must be known:
+    a reader without one of them would misread the rest. So a new one raises the schema.
     """
 
     probe: Name

@@ -27,8 +27,9 @@ class CapacityValues(Values, frozen=True, kw_only=True, omit_defaults=True):
     """Maximum IP-layer capacity: the greatest of the sub-intervals, with the loss of that same one.
 
     ``bound`` says what else than the line limited the search: the line then carries at least the maximum.
-    ``sent_bps`` is the sender's own rate over the whole test. ``other_traffic_bps`` is the site's own traffic
-    beside the search, over all of it, which is part of the line's capacity and is in no other figure.
+    ``sent_bps`` is the sender's own rate over the whole test. ``other_traffic_bps`` is the mean rate of the
+    site's own traffic during the search. It uses a part of the line's capacity, and no other figure includes
+    it.
     """
 
     maximum_bps: Rate

@@ -8,9 +8,10 @@ class ClockValues(Values, frozen=True, kw_only=True, omit_defaults=True):
     """The wall clock less CLOCK_BOOTTIME after the change, and before it where the agent saw that.
 
     Of the boot, and with the maximum error, that the measurement's ``start`` names. Measurements of the same
-    boot are placed in time by it: they are never rewritten. ``peer_offset_us``: where the wall clock is not
-    synchronised, the time that a peer with a synchronised clock told in authenticated STAMP replies, less
-    CLOCK_BOOTTIME, right within ``peer_error_us`` when CLOCK_BOOTTIME was ``peer_boot_us``.
+    boot are placed in time by it: they are never rewritten.
+    ``peer_offset_us`` is present only where the wall clock is not synchronised. It is the time in
+    authenticated STAMP replies of a peer whose clock is synchronised, less CLOCK_BOOTTIME. It was right
+    within ``peer_error_us`` when CLOCK_BOOTTIME was ``peer_boot_us``.
     """
 
     change: ClockChange

@@ -39,9 +39,9 @@ class LoadSample(Struct, frozen=True, array_like=True):
 class FloorTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One fixed-rate test (RFC 9946 with srIndexConf fixed). Rates at the IP layer.
 
-    ``capacity_bps`` is R / (1 + slope) x delivered ratio; it is absent where only "at least the received
-    rate" can be said; it includes ``other_traffic_bps``, the site's own traffic meanwhile, of which
-    ``other_most_bps`` is the most that it can have been, where it was not counted exactly. ``slope`` is the
+    ``capacity_bps`` is R / (1 + slope) x delivered ratio. It is absent where only "at least the received
+    rate" can be said. It includes ``other_traffic_bps``, the rate of the site's own traffic during the test.
+    ``other_most_bps`` is the upper bound of that rate where it was not counted exactly. ``slope`` is the
     growth of one-way delay per second of sending, ``queue_growth_us`` that growth from first to last packets.
     ``path_shift_us`` is the change of the idle path's delay over the test, by the probes after its load.
     ``moved_capacity_bps`` is the capacity of a line whose path moved.
@@ -106,8 +106,8 @@ class FloorValues(Values, frozen=True, kw_only=True, omit_defaults=True):
     def reported_capacity(self) -> tuple[float, bool]:
         """Capacity to report, bit/s, and whether it is exact; otherwise it is a lower bound.
 
-        A pass says "at least the floor": what was received in its test falls short of the floor by the test's
-        tolerance, and must not read as a line below it.
+        A pass says "at least the floor". Its test may have received less than the floor, by its tolerance,
+        and must not read as a line below the floor.
         """
         if self.capacity_bps is not None:
             return self.capacity_bps, True

@@ -27,9 +27,9 @@ class InterfaceValues(Values, frozen=True, kw_only=True, omit_defaults=True):
 
     One record begins where the one before ended: at ``end_boot_us``, on CLOCK_BOOTTIME of the boot named in
     the measurement's ``start``. ``span_us`` is how much of the time up to there was counted: less than all
-    of it where a counter began anew (``resets``). ``reading_us`` is the time between two readings.
-    ``carrier`` is whether the link was up at the end, ``carrier_losses`` how often it was lost, as the
-    interface counts it or, where it does not, as the readings saw it; ``speed_bps`` what it negotiated.
+    of it where a counter restarted (``resets``). ``reading_us`` is the time between two readings.
+    ``carrier`` is whether the link was up at the end, ``speed_bps`` the rate it negotiated.
+    ``carrier_losses`` is the interface's own count of losses, or the readings' count where it keeps none.
     """
 
     source: LineCounters

@@ -1,4 +1,4 @@
-"""All kinds of measurement, and how a record is told from its name on the wire."""
+"""All kinds of measurement, and the way from a name on the wire to its record."""
 
 from collections.abc import Mapping
 

@@ -32,8 +32,8 @@ class PathValues(Values, frozen=True, kw_only=True, omit_defaults=True):
     """One trace in one DSCP class, in the same flow as a STAMP session.
 
     ``reached``: the peer itself answered. ``dscp_changed_at`` is the TTL of the first hop that quoted the
-    packets in another class, ``dscp_became`` that class; the hop before it changed the mark as it sent them
-    on, or this one as it took them in. ``path_mtu_bytes`` is the largest IP packet that arrived at the peer.
+    packets in another class, ``dscp_became`` that class. The hop before it changed the mark on sending, or
+    this hop on receiving. ``path_mtu_bytes`` is the largest IP packet that arrived at the peer.
     ``mtu_limited_at``: the TTL of the router in front of the narrow link, ``mtu_limited_by`` the router
     that reported it, ``mtu_reported_bytes`` the size that it reported. ``black_hole``: larger packets vanish
     and no router reports it. ``return_mtu_bytes`` only where packets up to the path MTU arrived, and replies

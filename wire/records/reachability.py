@@ -13,10 +13,12 @@ class ReachabilityValues(Values, frozen=True, kw_only=True, omit_defaults=True):
     """One outage. Its first record has no ``end``; the one that has it may name a cause that is known better.
 
     ``outage`` names it in both records. ``begin`` and ``end`` are the first moments at which the change was
-    seen, each at most its error after the change itself; but an agent that stopped was last alive at
-    ``begin``, and stopped at most the error after it. Who answered when the cause was told: the site's
-    gateway, the first hop beyond it, the peer, the broker, the collector (by its receipts); absent where that
-    was not asked or cannot be known. ``unasked`` names those to which nothing was sent: it proves nothing
+    seen, each at most its error after the change itself. An agent that stopped is the exception: it was last
+    alive at ``begin``, and stopped at most the error after it.
+
+    ``gateway`` to ``collector`` say who answered when the cause was determined. ``first_hop`` is the router
+    beyond the gateway; the collector answers by its receipts. One is absent where it was not asked or its
+    answer cannot be known. ``unasked`` names those to which nothing was sent: it proves nothing
     that they did not answer. ``impostor``: something on the way answers in the broker's place.
     """
 

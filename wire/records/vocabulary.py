@@ -101,12 +101,12 @@ class Finding(StrEnum):
     QUEUE = "queue"
     POLICED = "policed"
     LOSS = "loss"
+    # The path's own delay changed, so that growth of delay is no sign of a queue.
     MOVED = "moved"
-    """The path's own delay changed, so that growth of delay is no sign of a queue."""
+    # A queue grew and shrank: the line's rate varies.
     UNSTEADY = "unsteady"
-    """A queue grew and shrank: the line's rate varies."""
+    # The line carried nothing for a while.
     INTERRUPTED = "interrupted"
-    """The line carried nothing for a while."""
     BETWEEN = "between"
     INVALID = "invalid"
 
@@ -116,8 +116,8 @@ class LineCounters(StrEnum):
 
     INLINE = "inline"
     SNMP = "snmp"
+    # There are counters, but they cannot have counted the test.
     UNUSABLE = "unusable"
-    """There are counters, but they cannot have counted the test."""
     NONE = "none"
 
 

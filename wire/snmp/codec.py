@@ -34,8 +34,8 @@ class Missing(Enum):
 
 _MISSING = {reason.value: reason for reason in Missing}
 
+# Value of a variable. None is NULL; types that no counter has (addresses, Opaque) are kept as bytes.
 Value = int | bytes | Oid | Missing | None
-"""Value of a variable. None is NULL; types that no counter has (addresses, Opaque) are kept as bytes."""
 
 
 class Binding(Struct, frozen=True):

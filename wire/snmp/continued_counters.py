@@ -18,8 +18,8 @@ from wire.snmp.interface_mib import InterfaceState
 UNKNOWN_SPEED_BPS = 1e9
 LEAST_PACKET_BYTES = 64
 LEAST_BACKWARDS_BYTES = 1_000_000
+# Age of a reading at most: two readings may be so much further apart than their answers.
 CACHE_S = 5.0
-"""Age of a reading at most: two readings may be so much further apart than their answers."""
 
 _OCTETS = ("received_octets", "sent_octets")
 _PACKETS = ("received_packets", "sent_packets")

@@ -10,8 +10,8 @@ from wire.snmp.codec import Binding, Missing, Oid, Value
 # As many as fit into one line for a person.
 NAMES_SHOWN = 12
 MOST_ROWS = 4096
+# Rows of one request: the response fits a datagram of 1,500 bytes unless names are very long.
 REPETITIONS = 20
-"""Rows of one request: the response fits a datagram of 1,500 bytes unless names are very long."""
 
 ETHERNET_FCS_BYTES = 4
 
@@ -24,8 +24,8 @@ _NET_SNMP_AGENTS: Oid = (1, 3, 6, 1, 4, 1, 8072, 3, 2)
 _NAME, _DESCRIPTION, _ALIAS = (*_EXTENDED, 1), (*_TABLE, 2), (*_EXTENDED, 18)
 _KIND, _STATUS = (*_TABLE, 3), (*_TABLE, 8)
 _IN_DISCARDS, _IN_ERRORS, _OUT_DISCARDS, _OUT_ERRORS = ((*_TABLE, number) for number in (13, 14, 19, 20))
+# Octets received and sent, by the counters' bits.
 _OCTETS = {64: ((*_EXTENDED, 6), (*_EXTENDED, 10)), 32: ((*_TABLE, 10), (*_TABLE, 16))}
-"""Octets received and sent, by the counters' bits."""
 
 # Unicast, multicast and broadcast packets.
 _PACKETS = {

@@ -44,9 +44,9 @@ _MASK_32 = 0xFFFF_FFFF
 _SSID_PLACE = slice(26, 28)
 
 
+# Payload of the largest frame in use. A datagram in fragments measures no path, and 64 kB of TLVs would keep
+# the reflector busy for 70 ms.
 MOST_BYTES = 9216
-"""Payload of the largest frame in use. A datagram in fragments measures no path, and 64 kB of TLVs would keep
-the reflector busy for 70 ms."""
 
 
 class Drop(StrEnum):

@@ -12,14 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from wire.stamp import tlv
-from wire.stamp.packet import (
-    PacketFault,
-    Reply,
-    Request,
-    base_bytes,
-    decode_reply,
-    encode_request,
-)
+from wire.stamp.packet import PacketFault, Reply, Request, base_bytes, decode_reply, encode_request
 from wire.stamp.timestamp import ErrorEstimate, to_ntp, to_unix_ns
 
 _TLV_HEADER = tlv.HEADER_BYTES
@@ -171,12 +164,7 @@ class SessionSender:
             exchange.sent_ns, exchange.sent_by_kernel = sent_ns, True
 
     def received(
-        self,
-        data: bytes,
-        received_ns: int,
-        *,
-        by_kernel: bool,
-        dscp_ecn: int | None = None,
+        self, data: bytes, received_ns: int, *, by_kernel: bool, dscp_ecn: int | None = None
     ) -> ReplyVerdict:
         """Process one datagram: ``received_ns`` is T4, ``dscp_ecn`` its traffic class octet if known."""
         verdict = self._take(data, received_ns, by_kernel=by_kernel, dscp_ecn=dscp_ecn)

@@ -80,11 +80,7 @@ class _Answered(Struct, frozen=True):
 
 
 def train_statistics(
-    exchanges: Sequence[Exchange],
-    duplicates: Sequence[Duplicate],
-    timeout_ns: int,
-    *,
-    stateful: bool,
+    exchanges: Sequence[Exchange], duplicates: Sequence[Duplicate], timeout_ns: int, *, stateful: bool
 ) -> TrainStatistics:
     """Evaluate a finished train. ``stateful``: the reflector is known to count its own packets."""
     replied = [_Answered(one, one.arrival) for one in exchanges if one.arrival is not None]

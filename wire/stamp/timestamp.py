@@ -80,7 +80,7 @@ def to_unix_ns(word: int, estimate: ErrorEstimate) -> int:
     seconds, fraction = word >> 32, word & 0xFFFF_FFFF
     if estimate.ptp:
         return seconds * _SECOND_NS + fraction
-    # The first bit tells the era: after 2036 the word begins anew at 0.
+    # The first bit tells the era: in 2036 the word overflows to 0.
     if seconds < 2**31:
         seconds += 2**32
     nanoseconds = (fraction * _SECOND_NS + 2**31) >> 32

@@ -18,8 +18,8 @@ from wire.stamp.packet import mac, sequence_octets
 HEADER_BYTES: Final = 4
 CLASS_OF_SERVICE_BYTES: Final = 4
 FOLLOW_UP_BYTES: Final = 16
+# Timestamp method "SW Local" (section 5.5, table 9), that of the kernel's stamps.
 SOFTWARE_LOCAL: Final = 2
-"""Timestamp method "SW Local" (section 5.5, table 9), that of the kernel's stamps."""
 
 _HEADER = struct.Struct("!BBH")
 _FOLLOW_UP = struct.Struct("!IQB3x")

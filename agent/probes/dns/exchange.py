@@ -18,8 +18,8 @@ from wire.ip_layer import IPV4_UDP_BYTES, IPV6_UDP_BYTES
 from wire.records import AddressRecord
 
 _TYPES = {AddressRecord.A: dns.rdatatype.A, AddressRecord.AAAA: dns.rdatatype.AAAA}
+# Bytes by which a TCP header with timestamps exceeds a UDP header.
 _UDP_TO_TCP_BYTES = 24
-"""Bytes by which a TCP header with timestamps exceeds a UDP header."""
 
 _LENGTH_BYTES = 2  # before each message over TCP
 _OPENING_BYTES = 8  # further options of the first segment in each direction

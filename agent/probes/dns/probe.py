@@ -9,16 +9,10 @@ from pathlib import Path
 from agent.probes.dns import exchange, resolv_conf, rules
 from agent.probes.dns.exchange import DnsServer, SpentBytes
 from agent.probes.dns.rules import AskedQuestion, IpNetwork, ResolverReply
-from agent.probes.dns.settings import (
-    AT_ONCE,
-    DnsSettings,
-    canonical,
-    expected_names,
-    is_address,
-    longest_run_s,
-)
+from agent.probes.dns.settings import AT_ONCE, DnsSettings, canonical, expected_names, longest_run_s
 from agent.task.task import ProbeContext, Progress, Reading, Task
 from host.units import counted
+from net.addresses.preference import is_address
 from wire.records import (
     AddressRecord,
     DnsAnswer,

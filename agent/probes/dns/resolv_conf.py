@@ -1,6 +1,7 @@
 """Resolvers and names of this machine, from the text of its files: resolv.conf(5) and hosts(5). Pure."""
 
-from agent.probes.dns.settings import MOST_RESOLVERS, canonical, is_address
+from agent.probes.dns.settings import MOST_RESOLVERS, canonical
+from net.addresses.preference import is_address
 
 
 def nameservers(text: str) -> tuple[str, ...]:

@@ -27,8 +27,8 @@ from msgspec import Struct
 from wire.records import AddressRecord, DnsAnswer, DnsValues, Failure, Outcome
 
 NOERROR, NXDOMAIN, REFUSED = 0, 3, 5
+# Response codes after which no other resolver is asked. The C library goes on after all others, too.
 FINAL = (NOERROR, NXDOMAIN)
-"""Response codes after which no other resolver is asked. The C library goes on after all others, too."""
 
 MOST_NAMED = 3  # names in a detail, which has 300 characters
 
@@ -54,10 +54,7 @@ class AskedQuestion(Struct, frozen=True):
 
 
 def answers(
-    name: str,
-    questions: Iterable[AskedQuestion],
-    expected: tuple[IpNetwork, ...],
-    dead: Container[str] = (),
+    name: str, questions: Iterable[AskedQuestion], expected: tuple[IpNetwork, ...], dead: Container[str] = ()
 ) -> Iterator[DnsAnswer]:
     """Records of one name: one for each of its questions.
 

@@ -9,10 +9,11 @@ from msgspec import Meta, Struct
 from agent.settings.rules import is_host
 from agent.settings.sections import AgentSettings, Host, Port
 from host.units import Seconds
+from net.addresses.preference import is_address
 
 MOST_NAMES, MOST_RESOLVERS = 16, 3
+# Names asked at the same time. More would be a burst that a small resolver drops.
 AT_ONCE = 4
-"""Names asked at the same time. More would be a burst that a small resolver drops."""
 
 Range = Annotated[str, Meta(min_length=1, max_length=64)]
 
@@ -106,15 +107,6 @@ def _resolvers(dns: DnsSettings) -> str | None:
         if text in dns.resolvers[:place]:
             return f"dns.resolvers[{place}]: {text} is there twice: keep one"
     return None
-
-
-def is_address(text: str) -> bool:
-    """True for an IPv4 or IPv6 address."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def canonical(name: str) -> str:

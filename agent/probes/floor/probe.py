@@ -27,7 +27,7 @@ from agent.probes.floor.rules import decision, signs
 from agent.probes.floor.rules.decision import Conclusion, Step
 from agent.probes.floor.rules.sequence import FloorSequence
 from agent.probes.floor.search import search_of
-from agent.task.task import ProbeContext, Progress, Reading, ResumingProbe, RetestRequest, Task
+from agent.task.task import ProbeContext, Progress, Reading, RetestRequest, StatefulProbe, Task
 from host.clock import second_of_week
 from host.units import megabits
 from wire.ip_layer import FULL_PACKET_BYTES
@@ -101,7 +101,7 @@ class _Run(Struct):
         return tuple(structs.replace(test, series=series) for test, series in pairs)
 
 
-class FloorProbe(ResumingProbe):
+class FloorProbe(StatefulProbe):
     """Proves or refutes that a direction of the line reaches the floor; one task a direction with a floor.
 
     ``sequence`` turns verdicts into a standing. ``quiet`` decides by the idle round-trip time before the test

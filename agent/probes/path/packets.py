@@ -7,13 +7,7 @@ in the quoted payload takes its place: RFC 4443 has routers quote as much as fit
 from dataclasses import dataclass
 
 from scapy.layers.inet import ICMP, IP, UDP, IPerror, UDPerror
-from scapy.layers.inet6 import (
-    ICMPv6DestUnreach,
-    ICMPv6PacketTooBig,
-    ICMPv6TimeExceeded,
-    IPerror6,
-    IPv6,
-)
+from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6PacketTooBig, ICMPv6TimeExceeded, IPerror6, IPv6
 from scapy.packet import Packet, Raw
 
 from wire.path.probing import AnswerKind, ProbeAnswer
@@ -57,12 +51,7 @@ def packet(flow: Flow, number: int, ttl: int, payload: bytes) -> bytes:
     else:
         # The kernel would replace an Identification of 0.
         head = IP(
-            src=flow.source,
-            dst=flow.destination,
-            ttl=ttl,
-            tos=flow.dscp << 2,
-            id=number + 1,
-            flags="DF",
+            src=flow.source, dst=flow.destination, ttl=ttl, tos=flow.dscp << 2, id=number + 1, flags="DF"
         )
     return bytes(head / above)
 

@@ -15,8 +15,8 @@ from net.tls import BrokerError, Credentials
 # An attempt needs three round trips, of at most 1.2 s each on the slowest path, and may lose a packet.
 _ATTEMPT_S = 10.0
 _MOST_ATTEMPTS = 16
+# Addresses of one host that are polled.
 MOST_ADDRESSES = 4
-"""Addresses of one host that are polled."""
 
 
 class BrokerPolls:

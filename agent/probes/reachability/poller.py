@@ -163,7 +163,8 @@ class TargetPoller:
     def poll_addresses(self, now: ClockReading) -> None:
         """Poll the addresses whose state is not known, or has not been looked at for long."""
         if OutageScope.LINE in self._rules.outages:
-            # What is silent now is so because of the line: it is polled anew when the line is back.
+            # What is silent now is silent because of the line: it is polled from the start when the line is
+            # back.
             self._of_peer.keep(())
             self._of_broker.keep(())
             return
@@ -289,7 +290,7 @@ class TargetPoller:
             targets[Target.FIRST_HOP].answer(now)
 
     def _is_nowhere(self, error: PathError) -> bool:
-        """True if a router beyond the gateway knows no way to the address that stands for an unknown peer."""
+        """True if a router beyond the gateway knows no route to the substitute for an unknown peer."""
         return error.destination == _ELSEWHERE and error.port - FIRST_PORT >= self.hop.lowest_ttl
 
     def _take_rejection(self, error: PathError, now: ClockReading) -> None:

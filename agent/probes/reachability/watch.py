@@ -87,7 +87,7 @@ class ReachabilityWatch:
             emit(WatchEvent(ReachabilityMeasurement, values.end or values.begin, values))
         if rules.is_line_in_doubt(now):
             # A batch that was sent into a dead line says nothing of the collector.
-            self._uplink.receipts.begin_anew()
+            self._uplink.receipts.forget_sent()
         if rules.suspects(now):
             # Where new connections are refused or taken by a box, the open session still shows the line.
             self._uplink.ask()

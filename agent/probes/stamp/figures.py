@@ -20,8 +20,8 @@ def figures(values: StampValues) -> str:
 
 def _spread(spread: Spread) -> str:
     """Figures in milliseconds, or, where one is below 0.1 ms, each with its own unit."""
-    told = [duration(us) for us in (spread.min_us, spread.p50_us, spread.p95_us, spread.p99_us)]
-    unit = told[0][-3:]
-    if all(one.endswith(unit) for one in told):
-        told = [*(one.removesuffix(unit) for one in told[:-1]), told[-1]]
-    return "min/p50/p95/p99 " + "/".join(told)
+    texts = [duration(us) for us in (spread.min_us, spread.p50_us, spread.p95_us, spread.p99_us)]
+    unit = texts[0][-3:]
+    if all(one.endswith(unit) for one in texts):
+        texts = [*(one.removesuffix(unit) for one in texts[:-1]), texts[-1]]
+    return "min/p50/p95/p99 " + "/".join(texts)

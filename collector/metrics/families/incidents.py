@@ -17,8 +17,7 @@ class IncidentFamily:
 
 SITES = IncidentFamily("qos_incident_sites", "Sites of an open incident that are still down.")
 BEGIN = IncidentFamily(
-    "qos_incident_begin_timestamp_seconds",
-    "When the incident began, with the cause that most agents report.",
+    "qos_incident_begin_timestamp_seconds", "When the incident began, with the cause that most agents report."
 )
 MEMBER = IncidentFamily("qos_site_incident", "1 for a site that is down as part of an open incident.")
 INCIDENT_FAMILIES = (SITES, BEGIN, MEMBER)

@@ -1,7 +1,6 @@
 """Command line of ``make bench-accuracy``."""
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.table import Table as TextTable
 
 from host import command_line
 from host.exits import Exit
+from lab.bench import frame
 from lab.bench.accuracy import documents, report, running
 from lab.bench.accuracy.part import Part
 from lab.bench.accuracy.parts import PARTS, named
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
         effort = msgspec.json.decode(options.effort, type=BenchEffort)
         running.run_here(options.inside, effort, options.result, lambda line: print(line, flush=True))
         return Exit.OK
-    console = Console(width=None if sys.stdout.isatty() else 150, highlight=False, markup=False)
+    console = frame.console(150)
     if options.list:
         _list(console)
         return Exit.OK
@@ -39,11 +39,9 @@ def main(arguments: Sequence[str]) -> int:
     if options.write_only:
         return _write(kept, console)
     parts = options.only or PARTS
-    if lacking := _lacking(parts):
-        Console(stderr=True, soft_wrap=True, markup=False).print(
-            f"{PROGRAM}: this machine lacks {'; '.join(lacking)}"
-        )
-        return Exit.UNAVAILABLE
+    programs = {program: package for part in parts for program, package in part.programs.items()}
+    if lacking := requirements.lacking(programs):
+        return frame.refuse(PROGRAM, frame.lacks(lacking))
     return _bench(parts, options, kept, console)
 
 
@@ -75,11 +73,6 @@ def _part(name: str) -> Part:
     return part
 
 
-def _lacking(parts: Sequence[Part]) -> list[str]:
-    programs = {program: package for part in parts for program, package in part.programs.items()}
-    return [*requirements.lacking(programs)]
-
-
 def _list(console: Console) -> None:
     for part in PARTS:
         console.print(f"{part.name:12} {part.question} ({part.minutes:g} min)")
@@ -93,13 +86,10 @@ def _bench(parts: Sequence[Part], options: argparse.Namespace, kept: Report, con
     report.save(renewed, options.result)
     for part in measured:
         _show(part, console)
-    faults = report.missed(measured)
-    for fault in faults:
-        console.print(f"missed: {fault}")
-    verdict = "bars missed" if faults else "every bar met"
-    console.print(f"{time.monotonic() - began:.0f} s; {verdict}; results in {options.result}")
+    remark = f"; {time.monotonic() - began:.0f} s; results in {options.result}"
+    ended = frame.conclude(console, report.missed(measured), remark)
     written = _write(renewed, console) if options.write else Exit.OK
-    return Exit.FAIL if faults else written
+    return ended or written
 
 
 def _show(part: MeasuredPart, console: Console) -> None:

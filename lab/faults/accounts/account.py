@@ -42,7 +42,7 @@ class DeclaredGap(NamedTuple):
 class Noted:
     """Notes of sites, apart from their journals: ``tried`` before, ``committed`` after a commit returned.
 
-    ``let_go`` are those that a journal was told it may forget.
+    ``let_go`` are those that a journal may forget.
     """
 
     tried: frozenset[Content] = frozenset()
@@ -163,7 +163,7 @@ def settle(noted: Noted, held: Held, said: Iterable[RecordIdentity] = ()) -> Acc
 
 
 def _counted(held: Held, declared: "_Declared") -> dict[Key, tuple[int, int]]:
-    """Count anew what is committed of each epoch, and what is declared and did not come."""
+    """Recount what is committed of each epoch, and what is declared and did not come."""
     seqs: dict[Key, set[int]] = {key: set() for key in held.marks}
     for content in held.contents:
         site, epoch, seq = content.identity

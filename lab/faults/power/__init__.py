@@ -4,8 +4,8 @@ Lives here: recording, the model of the disk, the workloads, and the check after
 May not live here: other faults (``lab.faults.scenarios``), and accounts (``lab.faults.accounts``).
 Imported by: ``lab.faults.parts`` and tests.
 
-A workload runs the real journal or ledger in a process whose calls of write, fsync, rename and the like pass
-a shim (``shim.c``), which logs them in order. ``disk`` replays that log up to any point and returns possible
+A workload runs the real journal or ledger. A shim (``shim.c``) in its process logs each call of write, fsync,
+rename and the like, in order. ``disk`` replays that log up to any point and returns possible
 files after a cut. Synced data stays; other data is kept, dropped or torn at random; names not synced in their
 directory may be the old ones. One log is enough for thousands of cuts.
 """

@@ -1,7 +1,7 @@
 """``power``: the power cut again and again, and journal and ledger opened on what the disk was left with.
 
-Each round records a workload once and cuts at many points of it; the next round begins on one of those
-disks, so that what a recovery does is cut, too, or now and then on an empty one.
+Each round records a workload once and cuts at many points of it. The next round begins on one of those disks,
+so that recoveries are cut, too. Now and then it begins on an empty disk.
 """
 
 import shutil
@@ -32,8 +32,11 @@ from outbox.journal.journal import Journal
 
 CUTS, SHORT_CUTS = 300, 45
 A_ROUND = 50
-ANEW_SHARE = 0.25
+# Recoveries of recoveries are the rule otherwise, and the first opening would hardly be cut.
+EMPTY_SHARE = 0.25
 _AFTER_US = 1_900_000_000_000_000
+# Index of SQLite's log: made in shared memory without a write that the shim could see, and built again from
+# the log.
 _VOLATILE = "-shm"
 
 Tell = Callable[[str], None]
@@ -94,11 +97,12 @@ def cut(subject: Subject, built: Path, folder: Path, cuts: int, seed: int, tell:
     chance, count, files = Random(f"{seed} {subject.name}"), Count(), dict[str, bytes]()
     number = 0
     while count.cuts < cuts:
-        if chance.random() < ANEW_SHARE:
+        if chance.random() < EMPTY_SHARE:
             files = {}
         root = _laid_out(folder / subject.name, files)
         operations = shim.record(built, root, subject.workload, [str(seed * 1000 + number)])
         disk = Disk(str(root), files)
+        # One log serves many cuts: recording it takes longer than all of them.
         wanted = min(A_ROUND, cuts - count.cuts)
         left = list(_cuts(disk, operations, wanted, chance))
         _compare(disk, root)
@@ -202,9 +206,9 @@ SUBJECTS = (
 def _compare(disk: Disk, root: Path) -> None:
     """Check that the log contains every write. Raises RuntimeError."""
     there = {file.name: file.read_bytes() for file in root.iterdir()}
-    told = disk.now()
+    known = disk.now()
     different = [
-        name for name in there | told if there.get(name) != told.get(name) and not name.endswith(_VOLATILE)
+        name for name in there | known if there.get(name) != known.get(name) and not name.endswith(_VOLATILE)
     ]
     if different:
         raise RuntimeError(f"the shim did not see everything done to {', '.join(sorted(different))}")

@@ -1,7 +1,7 @@
 """A journal that is damaged before the power is cut: ``damage_workload.py ROOT SEED``.
 
-Filled and closed, then some bytes of it fall over, and the next opening has to take over what is left: the
-cut may come while it does.
+The journal is filled and closed, then some of its bytes are changed. The next opening salvages the rest, and
+the cut may come during that.
 """
 
 import logging

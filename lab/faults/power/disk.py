@@ -12,6 +12,7 @@ from random import Random
 
 from lab.faults.power.op_log import Operation, OperationKind
 
+# Older disks write 512 bytes whole or not at all, newer ones 4,096.
 SECTORS = (512, 4096)
 
 Names = dict[str, "File"]
@@ -40,6 +41,7 @@ class File:
     def after_cut(self, chance: Random) -> bytes:
         """Return one possible content after a cut."""
         found = bytearray(self.durable)
+        # From a list: a uniform share would hardly ever keep all or nothing, the hard cases.
         share = chance.choice((0.0, 0.5, 0.9, 1.0))
         sector = chance.choice(SECTORS)
         kept = chance.randint(0, len(self.pending)) if chance.random() < 0.3 else len(self.pending)

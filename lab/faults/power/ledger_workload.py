@@ -1,6 +1,6 @@
 """Workload of the ledger before the power is cut: ``ledger_workload.py ROOT SEED``.
 
-Batches of several sites committed in groups, some of them for a second time, the ledger opened anew between.
+Batches of several sites are committed in groups, some of them twice. The ledger is reopened between groups.
 """
 
 import logging

@@ -1,6 +1,6 @@
 /* Logs what is done to the files of one directory: LD_PRELOAD this, name the directory in PLANCHER_CUT_ROOT
  * and the log in PLANCHER_CUT_LOG. Each call is carried out first, then logged if it succeeded, under one
- * lock, so that the log has the order of the disk. `op_log.py` reads the log; the layout is told there. What
+ * lock, so that the log has the order of the disk. `op_log.py` reads the log; the layout is described there. What
  * is written into memory maps is not seen: SQLite's -shm alone, which it rebuilds after a crash. */
 
 #define _GNU_SOURCE

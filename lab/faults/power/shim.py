@@ -1,7 +1,6 @@
 """Build of the shim, and a run of a workload under it."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from lab.faults.power import op_log
 from lab.faults.power.op_log import Operation
+from lab.programs import installed
 from lab.programs.places import NoRoomError
 
 SOURCE = Path(__file__).with_name("shim.c")
@@ -16,12 +16,8 @@ WITHIN_S = 120.0
 
 
 def build(folder: Path) -> Path:
-    """Compile the shim into ``folder``. Raises NoRoomError where there is no C compiler."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        raise NoRoomError(
-            "no C compiler is installed; on Debian or Ubuntu: sudo apt-get install gcc libc6-dev"
-        )
+    """Compile the shim into ``folder``. Raises MissingProgramError and NoRoomError."""
+    compiler = installed.require("cc", "gcc libc6-dev")
     built = folder / "shim.so"
     options = ("-shared", "-fPIC", "-O1", "-o", str(built), str(SOURCE), "-ldl", "-pthread")
     done = subprocess.run((compiler, *options), capture_output=True, text=True, check=False)  # noqa: S603

@@ -26,12 +26,12 @@ class BrokerProcess:
     """Mosquitto open to every client on this machine, with a queue of ``QUEUED`` messages for an absent
     client.
 
-    Raises NoRoomError where Mosquitto is not installed, or does not start.
+    Raises MissingProgramError without Mosquitto, and NoRoomError where it does not start.
     """
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
         self.port = port or free_port()
-        self._program = _program()
+        self._program = installed.require("mosquitto", "mosquitto")
         self._store = folder / "broker"
         self._store.mkdir(exist_ok=True)
         self._log = folder / "broker.log"
@@ -102,10 +102,3 @@ def accepts(port: int) -> bool:
     with socket.socket() as asking:
         asking.settimeout(1)
         return asking.connect_ex((HOST, port)) == 0
-
-
-def _program() -> str:
-    found = installed.path_of("mosquitto")
-    if found is None:
-        raise NoRoomError("mosquitto is not installed; on Debian or Ubuntu: sudo apt-get install mosquitto")
-    return found

@@ -1,7 +1,7 @@
 """Processes to be killed: forked from one that has imported their programs, so that they start in no time.
 
-A program that is started hundreds of times would spend the run on imports. Each child is a process of its
-own, with its own session, its output in a log, and an end of its own should the rig be killed.
+A program that is started hundreds of times would spend the run on imports. Each child is a process with its
+own session and its output in a log. It ends by itself if the rig is killed.
 """
 
 import ctypes

@@ -122,6 +122,7 @@ class FaultProxy:
 
     async def __aexit__(self, *_error: object) -> None:
         self._closed = True
+        # First of all: no connection may come in behind those that are cut.
         self._server.close()
         self.cut()
         if self._tasks:  # they end with their connections
@@ -141,6 +142,7 @@ class FaultProxy:
             connection.spent = dict.fromkeys(Way, 0)
             if fault.kind in _ENDINGS:
                 connection.end(reset=fault.kind is FaultKind.RESET)
+        # Whoever waits has the old event. The next change needs a new one, or it would be missed.
         before, self._changed = self._changed, asyncio.Event()
         before.set()
 

@@ -106,10 +106,10 @@ def _commit(notes: Notes, serial: str, dscp: int, now: ClockReading, journal: Jo
 
 async def _tell_troubles(site: SiteProcess, uplink: Uplink) -> None:
     """A line whenever what the uplink says of its connection changes."""
-    told: str | None = ""
+    written: str | None = ""
     with site.troubles.open("a", encoding="utf-8", buffering=1) as file:
         while True:
-            if uplink.problem != told:
-                told = uplink.problem
-                file.write(f"{time.monotonic():.3f} {told or ''}\n")
+            if uplink.problem != written:
+                written = uplink.problem
+                file.write(f"{time.monotonic():.3f} {written or ''}\n")
             await asyncio.sleep(LOOK_EVERY_S)

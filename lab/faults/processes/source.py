@@ -1,14 +1,6 @@
 """Invented measurements: STAMP trains of the usual size, each with a serial of its own."""
 
-from wire.records import (
-    ClockReading,
-    Measurement,
-    Outcome,
-    Purpose,
-    Spread,
-    StampMeasurement,
-    StampValues,
-)
+from wire.records import ClockReading, Measurement, Outcome, Purpose, Spread, StampMeasurement, StampValues
 
 MINUTE_US = 60_000_000
 _SPREAD = Spread(min_us=9_000, p50_us=10_000, p95_us=12_500, p99_us=15_000)

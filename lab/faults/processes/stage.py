@@ -141,6 +141,7 @@ class FaultStage:
         The sites are restarted from time to time: rejected measurements are sent again at the start.
         """
         self.every_s = 0.0
+        # Without faults from here on: what is still missing then is lost, not late.
         for proxy in (self.uplinks, self.intake):
             proxy.set(NONE)
         self.start_collector()

@@ -36,8 +36,8 @@ def run(effort: Effort, tell: Tell) -> bool:
     for name, scene in SCENES.items():
         with tempfile.TemporaryDirectory(prefix="plancher-images-") as folder:
             account, findings = asyncio.run(_play(Path(folder), scene, seconds, tell))
-        for told, true in findings:
-            tell(f"{name}: {told}: {'yes' if true else 'NO'}")
+        for claim, true in findings:
+            tell(f"{name}: {claim}: {'yes' if true else 'NO'}")
             good = good and true
         tell(f"{name}: " + "; ".join(" ".join(line.split()) for line in account.lines()))
     return good

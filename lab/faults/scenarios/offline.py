@@ -1,8 +1,8 @@
 """``offline``: 30 days without a collector across a month's end, then drained beside what is live.
 
-By value first, on a clock that runs ahead: the real journal on SQLite, the uplink's core
-(``outbox.delivery``) and the real ledger, with seconds between them as the settings' defaults have them.
-Then a month-old backlog once more at this machine's own pace, through Mosquitto and the collector's program.
+The first part runs by value, on a clock that runs ahead. It joins the real journal on SQLite, the uplink's
+core (``outbox.delivery``) and the real ledger, with the settings' default pauses. The second part drains a
+month-old backlog at this machine's own pace, through Mosquitto and the collector's program.
 """
 
 import asyncio
@@ -40,8 +40,8 @@ SITE = "SITE1"
 DAYS, SHORT_DAYS = 30, 1
 BEGIN_US = calendar.timegm((2026, 1, 17, 0, 0, 0)) * 1_000_000
 SHORT_BEGIN_US = calendar.timegm((2026, 1, 31, 12, 0, 0)) * 1_000_000
+# What SQLite's log and index of it may take beside a journal's own bytes.
 AROUND_BYTES = 5_000_000
-"""What SQLite's log and index of it may take beside a journal's own bytes."""
 SENDER = Sender(SITE, "0.1.0", topics.topic(SITE, topics.Kind.RESULTS))
 LIVE_WITHIN_S = 60.0
 DRAINED_WITHIN_S = 86_400.0
@@ -216,8 +216,8 @@ def run(effort: Effort, tell: Tell) -> bool:
     too_small = ahead(SHORT_DAYS, SHORT_BEGIN_US, TOO_SMALL_BYTES, effort.seed, tell)
     found += [(f"in a journal that is too small, {claim}", true) for claim, true in too_small]
     good = True
-    for told, true in [*found, *_at_own_pace(effort, tell)]:
-        tell(f"{told}: {'yes' if true else 'NO'}")
+    for claim, true in [*found, *_at_own_pace(effort, tell)]:
+        tell(f"{claim}: {'yes' if true else 'NO'}")
         good = good and true
     return good
 

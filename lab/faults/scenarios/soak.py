@@ -20,6 +20,7 @@ from lab.faults.accounts.account import Account
 from lab.faults.processes.fault_proxy import ConnectionFault, FaultKind, FaultProxy, Way
 from lab.faults.processes.stage import FaultStage, StoppedError, Tell, chance, for_a_while, stage
 from lab.faults.scenarios.kills import LIE
+from lab.programs.installed import MissingProgramError
 from lab.programs.places import NoRoomError
 
 SITES = 4
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace, say: Tell, complain: Tell) -> Exit:
     try:
         with tempfile.TemporaryDirectory(prefix="plancher-soak-") as folder:
             account, ended = asyncio.run(soak(Path(folder), options.minutes * 60, seed, say))
-    except NoRoomError as error:
+    except (NoRoomError, MissingProgramError) as error:
         complain(f"configuration: {error}")
         return Exit.UNAVAILABLE
     except StoppedError as error:

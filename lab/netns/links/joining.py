@@ -22,10 +22,9 @@ _JOINING = [
 def join_arrivals(link: KernelLink) -> None:
     """Let both ends of a running link join packets on arrival. They still cross the line one at a time.
 
-    Raises KernelLinkError without ethtool, or when a device refuses.
+    Raises MissingProgramError without ethtool, and KernelLinkError when a device refuses.
     """
-    if lacking := installed.lacking({"ethtool": "ethtool"}):
-        raise KernelLinkError(*lacking)
+    installed.require("ethtool", "ethtool")
     for end, device, *switch in _JOINING:
         command = link.inside(end, "ethtool", "-K", device, *switch)
         try:

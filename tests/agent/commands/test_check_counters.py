@@ -28,20 +28,13 @@ WRONG_SIDE = "it is towards the site; name the interface towards the line"
 ELSEWHERE = "they stand still, or are those of another line; name the interface towards the line"
 
 
-@pytest.mark.parametrize(
-    ("reading", "told"),
-    [
-        (READING, SHOWN),
-        (
-            CounterReading(1, 1, 1, 1, carrier=False),
-            "WRONG  line counters: wan0 has no link: is its cable in, is it the interface towards the line?",
-        ),
-        (
-            Unavailable("line_counters.snmp: router r: no"),
-            "WRONG  line counters: line_counters.snmp: router r: no",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("reading", "told"), [
+    (READING, SHOWN),
+    (CounterReading(1, 1, 1, 1, carrier=False),
+     "WRONG  line counters: wan0 has no link: is its cable in, is it the interface towards the line?"),
+    (Unavailable("line_counters.snmp: router r: no"),
+     "WRONG  line counters: line_counters.snmp: router r: no"),
+])  # fmt: skip
 def test_what_the_counters_show(reading: CounterReading | Unavailable, told: str) -> None:
     assert str(line_counters(Wan(), reading)) == told
 
@@ -53,22 +46,15 @@ def test_without_counters_it_is_a_note() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("after", "told"),
-    [
-        (CounterReading(141_000, 110, 3_000, 30), f"ok     {TEST} 138600 B received"),
-        (
-            CounterReading(1_500, 15, 142_000, 120),
-            f"WRONG  {TEST} 430 B received and 138600 B sent: {WRONG_SIDE}",
-        ),
-        (CounterReading(1_500, 15, 2_500, 25), f"WRONG  {TEST} 430 B received: {ELSEWHERE}"),
-        (
-            CounterReading(1, 1, 1, 1),
-            "WRONG  counters move: a counter of the line went back: the interface was set up again",
-        ),
-        (Unavailable("no answer"), "WRONG  counters move: no answer"),
-    ],
-)
+@pytest.mark.parametrize(("after", "told"), [
+    (CounterReading(141_000, 110, 3_000, 30), f"ok     {TEST} 138600 B received"),
+    (CounterReading(1_500, 15, 142_000, 120),
+     f"WRONG  {TEST} 430 B received and 138600 B sent: {WRONG_SIDE}"),
+    (CounterReading(1_500, 15, 2_500, 25), f"WRONG  {TEST} 430 B received: {ELSEWHERE}"),
+    (CounterReading(1, 1, 1, 1),
+     "WRONG  counters move: a counter of the line went back: the interface was set up again"),
+    (Unavailable("no answer"), "WRONG  counters move: no answer"),
+])  # fmt: skip
 def test_whether_they_count_the_lines_traffic(after: CounterReading | Unavailable, told: str) -> None:
     finding = movement("wan0", CounterReading(1_000, 10, 2_000, 20), after)
     assert str(finding) == told

@@ -85,18 +85,15 @@ BESIDE = "; this machine forwards no packets of others: read the router's counte
 ASKED = LineCountersSettings("snmp", snmp=SnmpSettings("router", "wan0", community="word"))
 
 
-@pytest.mark.parametrize(
-    ("chosen", "way_out", "is_router", "told"),
-    [
-        (LineCountersSettings(), ETH0, True, ROUTER),
-        (LineCountersSettings(), ETH0, False, BESIDE),
-        (LineCountersSettings(), None, True, ""),
-        (LineCountersSettings("inline", "wlan0"), ETH0, True, " (likely eth0, the outgoing one)"),
-        (LineCountersSettings("inline", "eth0"), ETH0, True, ""),
-        (LineCountersSettings("inline", "wlan0"), None, True, ""),
-        (ASKED, ETH0, True, ""),
-    ],
-)
+@pytest.mark.parametrize(("chosen", "way_out", "is_router", "told"), [
+    (LineCountersSettings(), ETH0, True, ROUTER),
+    (LineCountersSettings(), ETH0, False, BESIDE),
+    (LineCountersSettings(), None, True, ""),
+    (LineCountersSettings("inline", "wlan0"), ETH0, True, " (likely eth0, the outgoing one)"),
+    (LineCountersSettings("inline", "eth0"), ETH0, True, ""),
+    (LineCountersSettings("inline", "wlan0"), None, True, ""),
+    (ASKED, ETH0, True, ""),
+])  # fmt: skip
 def test_what_to_set_the_counters_to(
     chosen: LineCountersSettings, way_out: NetworkInterface | None, is_router: bool, told: str
 ) -> None:

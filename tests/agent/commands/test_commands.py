@@ -172,46 +172,27 @@ def test_measure_without_a_peer_is_undetermined_and_names_the_fault(tmp_path: Pa
     assert told.count("running") == 1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--probe", "path"], "nothing to measure: schedule.path is null: set how often it is to run"),
-        (
-            ["--probe", "stamp", "--direction", "up"],
-            "nothing to measure: stamp takes both directions at once: leave out --direction",
-        ),
-        (
-            ["--peer", "192.0.2.1"],
-            "peer.key: the example key is known to everybody: only a peer on this machine may use it",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--probe", "path"], "nothing to measure: schedule.path is null: set how often it is to run"),
+    (["--probe", "stamp", "--direction", "up"],
+     "nothing to measure: stamp takes both directions at once: leave out --direction"),
+    (["--peer", "192.0.2.1"],
+     "peer.key: the example key is known to everybody: only a peer on this machine may use it"),
+])  # fmt: skip
 def test_measure_refuses_what_makes_no_sense(tmp_path: Path, arguments: list[str], message: str) -> None:
     done = call("measure", agent_file(tmp_path, schedule=ONLY_FLOOR_AND_STAMP), *arguments)
     assert (done.returncode, done.stderr) == (78, f"plancher-agent: {message}\n")
 
 
-@pytest.mark.parametrize(
-    ("settings", "arguments", "why"),
-    [
-        (
-            {},
-            ["--probe", "interface"],
-            "line_counters.source is none: say where the line's counters are (inline, directory or snmp)",
-        ),
-        (
-            {"line_counters": {"source": "inline", "interface": "eth0"}, "schedule": ONLY_FLOOR_AND_STAMP},
-            ["--probe", "interface"],
-            "schedule.interface is null: set how often it is to run",
-        ),
-        ({"stamp": {"classes": []}}, ["--probe", "path"], "stamp.classes is empty: name a class of service"),
-        (
-            {"floor": {"up": None}},
-            ["--probe", "floor", "--direction", "up"],
-            "the settings promise no floor in that direction: set floor.down or floor.up",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("settings", "arguments", "why"), [
+    ({}, ["--probe", "interface"],
+     "line_counters.source is none: say where the line's counters are (inline, directory or snmp)"),
+    ({"line_counters": {"source": "inline", "interface": "eth0"}, "schedule": ONLY_FLOOR_AND_STAMP},
+     ["--probe", "interface"], "schedule.interface is null: set how often it is to run"),
+    ({"stamp": {"classes": []}}, ["--probe", "path"], "stamp.classes is empty: name a class of service"),
+    ({"floor": {"up": None}}, ["--probe", "floor", "--direction", "up"],
+     "the settings promise no floor in that direction: set floor.down or floor.up"),
+])  # fmt: skip
 def test_measure_reports_why_a_probe_has_no_task(
     tmp_path: Path, settings: dict[str, object], arguments: list[str], why: str
 ) -> None:
@@ -293,10 +274,7 @@ def test_check_finds_nothing_wrong(tmp_path: Path, peer: dict[str, object], brok
 
 
 def test_check_names_everything_that_is_wrong(tmp_path: Path) -> None:
-    done = call(
-        "check",
-        agent_file(tmp_path, line_counters={"source": "inline", "interface": "lo"}),
-    )
+    done = call("check", agent_file(tmp_path, line_counters={"source": "inline", "interface": "lo"}))
     assert done.returncode == 78, "the first that is wrong says how it ends: the line counters"
     wrong = [line.removeprefix("WRONG  ") for line in done.stdout.splitlines() if line.startswith("WRONG")]
     silent = "note   reachability: peer does not answer, broker does not answer: outage, the peer: "

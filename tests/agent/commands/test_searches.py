@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from agent.commands.searches import Searches
 from agent.configuration import SETTINGS
 from agent.probes.capacity.byte_budget import ByteBudget
-from agent.service import wiring as assembly
+from agent.service import wiring
 from agent.settings.sections import JournalSettings, PeerAccessSettings
 from agent.task.task import ProbeContext
 from tests.agent.fakes import FakeClock
@@ -31,14 +31,11 @@ def searches(folder: Path, *, number: int = 2, day: int = 3000 * MB, month: int 
     return Searches(number, number * 1_402_500_000, ByteBudget(folder / "b.json", day, month), clock.read)
 
 
-@pytest.mark.parametrize(
-    ("number", "day", "told"),
-    [
-        (1, 3000 * MB, "capacity: fills the line in 1 direction and may cost up to 1.4 GB; byte budget: "),
-        (2, 3000 * MB, "capacity: fills the line in 2 directions and may cost up to 2.81 GB; byte budget: "),
-        (2, 200 * MB, "capacity: fills the line in 2 directions and may cost up to 200 MB; byte budget: "),
-    ],
-)
+@pytest.mark.parametrize(("number", "day", "told"), [
+    (1, 3000 * MB, "capacity: fills the line in 1 direction and may cost up to 1.4 GB; byte budget: "),
+    (2, 3000 * MB, "capacity: fills the line in 2 directions and may cost up to 2.81 GB; byte budget: "),
+    (2, 200 * MB, "capacity: fills the line in 2 directions and may cost up to 200 MB; byte budget: "),
+])  # fmt: skip
 def test_the_most_is_the_worst_case_or_what_is_left(tmp_path: Path, number: int, day: int, told: str) -> None:
     assert searches(tmp_path, number=number, day=day).may_cost().startswith(told)
 
@@ -57,8 +54,8 @@ def test_they_are_those_that_the_settings_ask_for(tmp_path: Path) -> None:
     settings = SETTINGS(
         "A", PeerAccessSettings(key="k"), journal=JournalSettings(path=str(tmp_path / "journal.db"))
     )
-    built_from: ProbeContext = assembly.probe_context(settings, FakeClock().read)
-    tasks = assembly.tasks(built_from)
+    built_from: ProbeContext = wiring.probe_context(settings, FakeClock().read)
+    tasks = wiring.tasks(built_from)
     found = Searches.among(tasks, built_from)
     assert found is not None
     assert found.number == 2

@@ -1,13 +1,13 @@
 """Screen and exit code of ``plancher-agent status``, from a journal and a status file."""
 
+import dataclasses
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import msgspec
 import pytest
+from msgspec.structs import replace
 
 from agent.commands import check, status
 from agent.configuration import SETTINGS
@@ -20,17 +20,13 @@ from agent.settings.sections import JournalSettings as JournalSettings
 from agent.settings.sections import LineCountersSettings as Counted
 from outbox.journal.journal import Journal
 from outbox.rows import Counts, Filing
+from tests.collector import examples
 from tests.outbox.journalled import CLOCK, build, later
 from wire.records import (
     Cause,
     Direction,
-    FloorMeasurement,
-    FloorValues,
-    LineCounters,
     Measurement,
     Outcome,
-    Purpose,
-    ReachabilityValues,
     Standing,
     Verdict,
 )
@@ -95,10 +91,7 @@ def test_a_journal_of_another_user_is_reported(tmp_path: Path) -> None:
 
 def test_check_tells_a_directory_from_a_journal(tmp_path: Path) -> None:
     finding = check.journal(tmp_path)
-    assert (finding.ok, finding.text) == (
-        False,
-        f"{tmp_path} is a directory: give journal.path a file in it",
-    )
+    assert (finding.ok, finding.text) == (False, f"{tmp_path} is a directory: give journal.path a file in it")
     (tmp_path / "file").touch()
     assert not check.journal(tmp_path / "file" / "journal.db").ok
 
@@ -113,7 +106,7 @@ def test_a_task_that_the_settings_no_longer_ask_for_is_forgotten(tmp_path: Path,
     journal.commit(build, CLOCK, Filing(schedule="stamp-dscp-0"))
 
     def made(epoch: str, seq: int, *, at: int) -> Measurement:
-        return msgspec.structs.replace(build(epoch, seq), dscp=46, schedule="stamp-dscp-46", start=later(at))
+        return replace(build(epoch, seq), dscp=46, schedule="stamp-dscp-46", start=later(at))
 
     for at, shown in ((60_000_000, 2), (HOUR_US, 1)):
         journal.commit(partial(made, at=at), later(at), Filing(schedule="stamp-dscp-46"))
@@ -122,35 +115,17 @@ def test_a_task_that_the_settings_no_longer_ask_for_is_forgotten(tmp_path: Path,
 
 
 def floored(
-    epoch: str,
-    seq: int,
-    *,
-    direction: Direction,
-    standing: Standing | None,
-    verdict: Verdict = Verdict.FAIL,
+    epoch: str, seq: int, *, direction: Direction, standing: Standing | None, verdict: Verdict = Verdict.FAIL
 ) -> Measurement:
-    values = FloorValues(
-        verdict=verdict,
-        floor_bps=8e6,
-        line_counters=LineCounters.INLINE,
-        tests=(),
-        at_least_bps=7e6,
-        standing=standing,
-        evidence=CHOSEN.condemns_at / 2,
-    )
-    return FloorMeasurement(
-        epoch=epoch,
-        seq=seq,
-        purpose=Purpose.RETEST,
-        peer="pop-1",
-        start=CLOCK,
-        duration_us=10_000_000,
-        outcome=Outcome.OK if standing else Outcome.FAILED,
-        interval_us=HOUR_US,
-        schedule=f"floor-{direction}",
-        direction=direction,
-        values=values if standing else None,
-    )
+    values = replace(examples.floor_values(verdict), standing=standing, evidence=CHOSEN.condemns_at / 2)
+    outcome = Outcome.OK if standing else Outcome.FAILED
+    made = examples.floor(epoch=epoch, seq=seq, direction=direction, start=CLOCK, outcome=outcome)
+    return replace(made, values=values if standing else None, schedule=f"floor-{direction}")
+
+
+def running(**more: object) -> AgentStatus:
+    known = {"written": CLOCK, "started": CLOCK, "process": os.getpid(), "version": "0.1.0", "site": "A"}
+    return AgentStatus(**known | {"running": (), "next_starts": {}} | more)
 
 
 def test_figures_are_aligned(tmp_path: Path, journal: Journal, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,12 +141,12 @@ def test_figures_are_aligned(tmp_path: Path, journal: Journal, capsys: pytest.Ca
 def test_the_standing_of_each_direction_is_shown(
     tmp_path: Path, journal: Journal, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = (
+    shown = (
         (Direction.DOWN, Standing.SUSPECT),
         (Direction.DOWN, None),  # a test that failed says nothing of where the direction stands
         (Direction.UP, Standing.CONDEMNED),
     )
-    for direction, standing in told:
+    for direction, standing in shown:
         filing = Filing(resume_key=f"floor-{direction}" if standing else None)
         journal.commit(partial(floored, direction=direction, standing=standing), CLOCK, filing)
     chosen = settings(tmp_path)
@@ -181,7 +156,7 @@ def test_the_standing_of_each_direction_is_shown(
     condemned = "floor up: condemned: test after test is below the floor, and a search agreed:"
     unseen = "rule out the site's own traffic, which is not counted (line_counters), then tell the supplier"
     assert f"{condemned} {unseen}" in view.problems()
-    counted = msgspec.structs.replace(chosen, line_counters=Counted("inline", "eth0"))
+    counted = replace(chosen, line_counters=Counted("inline", "eth0"))
     assert f"{condemned} tell the supplier" in status.look(counted, later(60_000_000)).problems()
     assert not any("floor down: condemned" in problem for problem in view.problems())
     status.main(settings(tmp_path), json=False)
@@ -190,80 +165,31 @@ def test_the_standing_of_each_direction_is_shown(
     assert '"standing":"suspect"' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("number", "told"),
-    [
-        (
-            1,
-            (
-                "the collector rejected 1 measurement: kept, and sent again daily; see its log",
-                "1 measurement in conflict with those of the collector: was a disk cloned?",
-                "1 measurement lost: disk or journal.size full, or a damaged file",
-            ),
-        ),
-        (
-            2,
-            (
-                "the collector rejected 2 measurements: kept, and sent again daily; see its log",
-                "2 measurements in conflict with those of the collector: was a disk cloned?",
-                "2 measurements lost: disk or journal.size full, or a damaged file",
-            ),
-        ),
-    ],
-)
-def test_rejected_and_lost_measurements_are_reported(
-    tmp_path: Path, number: int, told: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize(("number", "measurements"), [(1, "1 measurement"), (2, "2 measurements")])
+def test_rejected_and_lost_measurements_are_reported(tmp_path: Path, number: int, measurements: str) -> None:
     view = status.look(settings(tmp_path), CLOCK)
     counts = Counts(waiting=0, committed=0, rejected=number, conflict=number, gaps=number, used=0)
-    assert tuple(replace(view, counts=counts).problems()[1:]) == told  # the first: no agent is running
+    assert dataclasses.replace(view, counts=counts).problems()[1:] == [  # the first: no agent is running
+        f"the collector rejected {measurements}: kept, and sent again daily; see its log",
+        f"{measurements} in conflict with those of the collector: was a disk cloned?",
+        f"{measurements} lost: disk or journal.size full, or a damaged file",
+    ]
 
 
 def test_a_disk_fault_is_reported(tmp_path: Path, journal: Journal) -> None:
-    journal.commit(build, CLOCK)
-    view = status.look(settings(tmp_path), CLOCK)
-    running = AgentStatus(
-        written=CLOCK,
-        started=CLOCK,
-        process=1,
-        version="0.1.0",
-        site="0631234A",
-        running=(),
-        next_starts={},
-        journal_problem="/var/journal.db: database or disk is full",
-    )
-    told = replace(view, running=True, status=running).problems()
+    status_file.write(tmp_path / "run", running(journal_problem="/var/journal.db: disk is full"))
     assert (
-        "journal: /var/journal.db: database or disk is full: measurements are kept in memory, eight hours"
+        "journal: /var/journal.db: disk is full: measurements are kept in memory, eight hours"
         " of them: free the disk or repair it"
-    ) in told
+    ) in status.look(settings(tmp_path), CLOCK).problems()
 
 
 def test_an_open_outage_is_shown_with_cause_and_answering_targets(tmp_path: Path, journal: Journal) -> None:
-    outage = ReachabilityValues(
-        outage="one",
-        cause=Cause.ACCESS,
-        begin=CLOCK,
-        begin_error_us=0,
-        gateway=True,
-        first_hop=False,
-        peer=False,
-    )
-    now = later(HOUR_US)
-    running = AgentStatus(
-        written=now,
-        started=CLOCK,
-        process=os.getpid(),
-        version="0.1.0",
-        site="A",
-        running=(),
-        next_starts={},
-        outages=(outage,),
-    )
-    status_file.write(tmp_path / "run", running)
-    view = status.look(settings(tmp_path), now)
-    told = "access-line, since 60 min; answering: gateway; silent: first hop, peer"
-    assert ("outage", told) in status._facts(view)
+    outage = replace(examples.outage(1, 0).values, begin=CLOCK, peer=False)
+    status_file.write(tmp_path / "run", running(written=later(HOUR_US), outages=(outage,)))
+    view = status.look(settings(tmp_path), later(HOUR_US))
+    shown = "access-line, since 60 min; answering: gateway; silent: first hop, peer"
+    assert ("outage", shown) in status._facts(view)
     assert "outage, the access line: tell the supplier" in view.problems()
 
 

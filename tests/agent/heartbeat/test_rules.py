@@ -37,20 +37,13 @@ def test_the_latest_of_what_is_known_counts_and_the_journal_knows_best(
     assert rules.ending(beat, journal) == expected
 
 
-@pytest.mark.parametrize(
-    ("ending", "cause", "error_us", "words"),
-    [
-        (PreviousRunEnd(at(100), orderly=True), Cause.AGENT, 0, "stopped in order"),
-        (PreviousRunEnd(at(100, "another"), orderly=True), Cause.AGENT, 0, "stopped in order"),
-        (PreviousRunEnd(at(100), orderly=False), Cause.AGENT, 10_000_000, "process died"),
-        (
-            PreviousRunEnd(at(100, "another"), orderly=False),
-            Cause.UNKNOWN,
-            55_000_000,
-            "power cut, crash or reset",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("ending", "cause", "error_us", "words"), [
+    (PreviousRunEnd(at(100), orderly=True), Cause.AGENT, 0, "stopped in order"),
+    (PreviousRunEnd(at(100, "another"), orderly=True), Cause.AGENT, 0, "stopped in order"),
+    (PreviousRunEnd(at(100), orderly=False), Cause.AGENT, 10_000_000, "process died"),
+    (PreviousRunEnd(at(100, "another"), orderly=False), Cause.UNKNOWN, 55_000_000,
+     "power cut, crash or reset"),
+])  # fmt: skip
 def test_only_another_boot_without_an_orderly_end_is_unknown(
     ending: PreviousRunEnd, cause: Cause, error_us: int, words: str
 ) -> None:

@@ -154,14 +154,11 @@ def test_a_real_interface_is_read_as_the_kernel_counts_it() -> None:
     assert (reading.carrier_losses, reading.carrier) == (before.carrier_losses, before.carrier)
 
 
-@pytest.mark.parametrize(
-    ("chosen", "kind"),
-    [
-        (LineCountersSettings(), records.LineCounters.NONE),
-        (LineCountersSettings(source="inline", interface="eth0"), records.LineCounters.INLINE),
-        (LineCountersSettings(source="directory", path="/x"), records.LineCounters.INLINE),
-    ],
-)
+@pytest.mark.parametrize(("chosen", "kind"), [
+    (LineCountersSettings(), records.LineCounters.NONE),
+    (LineCountersSettings(source="inline", interface="eth0"), records.LineCounters.INLINE),
+    (LineCountersSettings(source="directory", path="/x"), records.LineCounters.INLINE),
+])  # fmt: skip
 def test_the_settings_name_the_source(chosen: LineCountersSettings, kind: records.LineCounters) -> None:
     assert source_of(chosen).kind is kind
 

@@ -20,15 +20,7 @@ from lab.netns.places import FAR_ADDRESS
 from lab.netns.settings import KernelLinkSettings
 from tests.lab.conftest import kernel  # noqa: F401 -- a fixture
 from tests.processes import running, wait_until
-from tests.snmp_agents import (
-    COMMUNITY,
-    UPTIME,
-    Router,
-    Variables,
-    free_udp_port,
-    snmpd,
-    snmpd_on_loopback,
-)
+from tests.snmp_agents import COMMUNITY, UPTIME, Router, Variables, free_udp_port, snmpd, snmpd_on_loopback
 from wire import records
 
 IF_X = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1)
@@ -123,18 +115,11 @@ def test_an_interface_with_a_new_number_is_found_again() -> None:
     told(Router(interface()), story)
 
 
-@pytest.mark.parametrize(
-    ("variables", "wanted", "detail"),
-    [
-        (interface(), "wan1", "no interface wan1; it has wan0"),
-        (interface(), 3, "no interface 3"),
-        (
-            interface(kind=23),
-            "wan0",
-            NO_ETHERNET,
-        ),
-    ],
-)
+@pytest.mark.parametrize(("variables", "wanted", "detail"), [
+    (interface(), "wan1", "no interface wan1; it has wan0"),
+    (interface(), 3, "no interface 3"),
+    (interface(kind=23), "wan0", NO_ETHERNET),
+])  # fmt: skip
 def test_a_wrong_setting_is_reported(variables: Variables, wanted: str | int, detail: str) -> None:
     async def story(source: SnmpSource, router: Router) -> None:
         reading = await source.ask()

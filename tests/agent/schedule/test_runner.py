@@ -75,24 +75,21 @@ def test_a_passive_measurement_fills_its_slot() -> None:
     assert (measurement.schedule, measurement.slot_us) == ("stamp-dscp-46", 1_774_999_993_000_000)
 
 
-@pytest.mark.parametrize(
-    ("error", "failure"),
-    [
-        (OSError(errno.ENETUNREACH, "Network is unreachable"), Failure.UNREACHABLE),
-        (OSError(errno.EHOSTUNREACH, "No route to host"), Failure.UNREACHABLE),
-        (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), Failure.PEER_REFUSED),
-        (ConnectionResetError(errno.ECONNRESET, "reset"), Failure.CONNECTION_LOST),
-        (OSError(errno.ENOBUFS, "No buffer space"), Failure.SEND_BLOCKED),
-        (PermissionError(errno.EPERM, "Operation not permitted"), Failure.CONFIGURATION),
-        (OSError(errno.EADDRNOTAVAIL, "Cannot assign"), Failure.CONFIGURATION),
-        (OSError(errno.EMFILE, "Too many open files"), Failure.INTERNAL),
-        (socket.gaierror(-2, "Name or service not known"), Failure.NAME_UNKNOWN),
-        (TimeoutError(), Failure.NO_ANSWER),
-        (OSError(errno.ETIMEDOUT, "Connection timed out"), Failure.NO_ANSWER),
-        (asyncio.CancelledError(), Failure.CANCELLED),
-        (ValueError("bug"), Failure.INTERNAL),
-    ],
-)
+@pytest.mark.parametrize(("error", "failure"), [
+    (OSError(errno.ENETUNREACH, "Network is unreachable"), Failure.UNREACHABLE),
+    (OSError(errno.EHOSTUNREACH, "No route to host"), Failure.UNREACHABLE),
+    (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), Failure.PEER_REFUSED),
+    (ConnectionResetError(errno.ECONNRESET, "reset"), Failure.CONNECTION_LOST),
+    (OSError(errno.ENOBUFS, "No buffer space"), Failure.SEND_BLOCKED),
+    (PermissionError(errno.EPERM, "Operation not permitted"), Failure.CONFIGURATION),
+    (OSError(errno.EADDRNOTAVAIL, "Cannot assign"), Failure.CONFIGURATION),
+    (OSError(errno.EMFILE, "Too many open files"), Failure.INTERNAL),
+    (socket.gaierror(-2, "Name or service not known"), Failure.NAME_UNKNOWN),
+    (TimeoutError(), Failure.NO_ANSWER),
+    (OSError(errno.ETIMEDOUT, "Connection timed out"), Failure.NO_ANSWER),
+    (asyncio.CancelledError(), Failure.CANCELLED),
+    (ValueError("bug"), Failure.INTERNAL),
+])  # fmt: skip
 def test_every_exception_becomes_one_failure(error: BaseException, failure: Failure) -> None:
     reading = run(FakeProbe(error)).reading
     assert (reading.outcome, reading.failure, reading.values) == (Outcome.FAILED, failure, None)

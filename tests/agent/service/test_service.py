@@ -15,7 +15,7 @@ from agent.service import status_file
 from agent.service.service import Resident
 from agent.settings.hours import NEVER
 from agent.settings.sections import AgentSettings, JournalSettings, PeerAccessSettings
-from agent.task.task import ReactingProbe, Reading, ResumingProbe, RetestRequest, Task
+from agent.task.task import ReactingProbe, Reading, RetestRequest, StatefulProbe, Task
 from agent.task.watch import EmitEvent, Watch, WatchEvent
 from agent.uplink.uplink import Uplink
 from host.clock import Clock
@@ -68,7 +68,7 @@ class Heeder(FakeProbe, ReactingProbe):
         return TRACE if task == HOURLY else None
 
 
-class Learner(FakeProbe, ResumingProbe):
+class Learner(FakeProbe, StatefulProbe):
     """Asks once to be run again, and remembers what it is told."""
 
     def __init__(self, wish: RetestRequest | None = None, passive: Reading | None = None) -> None:
@@ -263,7 +263,7 @@ def test_where_the_site_itself_proved_enough_nothing_is_run(tmp_path: Path) -> N
     assert record.slot_us is not None
 
 
-class Buggy(Heeder, ResumingProbe):
+class Buggy(Heeder, StatefulProbe):
     """Measures well, and raises whatever else it is asked."""
 
     def __init__(self) -> None:

@@ -21,50 +21,40 @@ texts = st.lists(spans, min_size=1, max_size=4).map("; ".join)
 seconds = st.integers(0, WEEK_S - 1)
 
 
-@pytest.mark.parametrize(
-    ("text", "within", "without"),
-    [
-        ("01:00-05:00", [H, 5 * H - 1, SUNDAY + H], [H - 1, 5 * H, SUNDAY + 5 * H]),
-        ("Mon-Fri 07:00-19:00", [7 * H, FRIDAY + 12 * H], [SATURDAY + 12 * H, 19 * H]),
-        ("22:00-06:00", [0, 23 * H, SUNDAY + 23 * H], [6 * H, 21 * H]),
-        (
-            "Fri 22:00-06:00",
-            [FRIDAY + 23 * H, SATURDAY + 5 * H],
-            [FRIDAY, SATURDAY + 6 * H, SATURDAY + 23 * H],
-        ),
-        ("Sun 22:00-06:00", [SUNDAY + 22 * H, 0, 6 * H - 1], [6 * H, TUESDAY]),
-        ("Sat-Mon 10:00-11:00", [SATURDAY + 10 * H, SUNDAY + 10 * H, 10 * H], [TUESDAY + 10 * H]),
-        ("Mon,Sat 8:00-9:30; 12:00 - 13:00", [8 * H, SATURDAY + 9 * H, TUESDAY + 12 * H], [TUESDAY + 8 * H]),
-        ("00:00-24:00", [0, WEEK_S - 1], []),
-        ("mon 20:00-24:00", [20 * H, DAY - 1], [DAY]),
-        ("always", [0, WEEK_S - 1], []),
-        ("Never", [], [0, WEEK_S - 1]),
-    ],
-)
+@pytest.mark.parametrize(("text", "within", "without"), [
+    ("01:00-05:00", [H, 5 * H - 1, SUNDAY + H], [H - 1, 5 * H, SUNDAY + 5 * H]),
+    ("Mon-Fri 07:00-19:00", [7 * H, FRIDAY + 12 * H], [SATURDAY + 12 * H, 19 * H]),
+    ("22:00-06:00", [0, 23 * H, SUNDAY + 23 * H], [6 * H, 21 * H]),
+    ("Fri 22:00-06:00", [FRIDAY + 23 * H, SATURDAY + 5 * H], [FRIDAY, SATURDAY + 6 * H, SATURDAY + 23 * H]),
+    ("Sun 22:00-06:00", [SUNDAY + 22 * H, 0, 6 * H - 1], [6 * H, TUESDAY]),
+    ("Sat-Mon 10:00-11:00", [SATURDAY + 10 * H, SUNDAY + 10 * H, 10 * H], [TUESDAY + 10 * H]),
+    ("Mon,Sat 8:00-9:30; 12:00 - 13:00", [8 * H, SATURDAY + 9 * H, TUESDAY + 12 * H], [TUESDAY + 8 * H]),
+    ("00:00-24:00", [0, WEEK_S - 1], []),
+    ("mon 20:00-24:00", [20 * H, DAY - 1], [DAY]),
+    ("always", [0, WEEK_S - 1], []),
+    ("Never", [], [0, WEEK_S - 1]),
+])  # fmt: skip
 def test_hours_are_what_people_write(text: str, within: list[int], without: list[int]) -> None:
     hours = parse(text)
     assert [second for second in within if not hours.contains(second)] == []
     assert [second for second in without if hours.contains(second)] == []
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", f"'': not hours: {HELP}"),
-        ("01:00", f"'01:00': not hours: {HELP}"),
-        ("01:00-", f"'01:00-': not hours: {HELP}"),
-        ("01:00-05:00;", f"'': not hours: {HELP}"),
-        ("1-5", f"'1': not a time of day: {HELP}"),
-        ("01:00-25:00", f"'25:00': not a time of day: {HELP}"),
-        ("24:00-06:00", f"'24:00': not a time of day: {HELP}"),
-        ("01:00-05:60", f"'05:60': not a time of day: {HELP}"),
-        ("01:00-05:0²", f"'05:0²': not a time of day: {HELP}"),
-        ("07:00-07:00", "'07:00-07:00': the begin is the end: for the whole day write 00:00-24:00"),
-        ("Lun 07:00-08:00", "'Lun': not a day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
-        ("Mon-Fry 07:00-08:00", "'Fry': not a day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
-        ("Mon,, 07:00-08:00", "'': not a day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
-    ],
-)
+@pytest.mark.parametrize(("text", "message"), [
+    ("", f"'': not hours: {HELP}"),
+    ("01:00", f"'01:00': not hours: {HELP}"),
+    ("01:00-", f"'01:00-': not hours: {HELP}"),
+    ("01:00-05:00;", f"'': not hours: {HELP}"),
+    ("1-5", f"'1': not a time of day: {HELP}"),
+    ("01:00-25:00", f"'25:00': not a time of day: {HELP}"),
+    ("24:00-06:00", f"'24:00': not a time of day: {HELP}"),
+    ("01:00-05:60", f"'05:60': not a time of day: {HELP}"),
+    ("01:00-05:0²", f"'05:0²': not a time of day: {HELP}"),
+    ("07:00-07:00", "'07:00-07:00': the begin is the end: for the whole day write 00:00-24:00"),
+    ("Lun 07:00-08:00", "'Lun': not a day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
+    ("Mon-Fry 07:00-08:00", "'Fry': not a day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
+    ("Mon,, 07:00-08:00", "'': not a day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
+])  # fmt: skip
 def test_unreadable_hours_are_reported(text: str, message: str) -> None:
     with pytest.raises(HoursError) as caught:
         parse(text)

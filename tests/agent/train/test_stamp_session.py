@@ -263,14 +263,11 @@ def test_an_unknown_name_is_the_configurations_fault(monkeypatch):
     assert result.statistics.sent == 0
 
 
-@pytest.mark.parametrize(
-    ("error", "failure"),
-    [
-        (OSError(errno.ENETUNREACH, "Network is unreachable"), Failure.UNREACHABLE),
-        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), Failure.SEND_BLOCKED),
-        (PermissionError(errno.EPERM, "Operation not permitted"), Failure.CONFIGURATION),
-    ],
-)
+@pytest.mark.parametrize(("error", "failure"), [
+    (OSError(errno.ENETUNREACH, "Network is unreachable"), Failure.UNREACHABLE),
+    (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), Failure.SEND_BLOCKED),
+    (PermissionError(errno.EPERM, "Operation not permitted"), Failure.CONFIGURATION),
+])  # fmt: skip
 def test_packets_that_could_not_be_sent_are_no_loss_and_shift_no_stamp(monkeypatch, error, failure):
     really_send, calls = timestamps.send, iter(range(100))
 

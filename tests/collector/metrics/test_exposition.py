@@ -167,19 +167,16 @@ GAUGES_OF_FLOOR = (
 UNUSABLE = msgspec.structs.replace(SUSPECT, line_counters=LineCounters.UNUSABLE)
 
 
-@pytest.mark.parametrize(
-    ("record", "interval_us", "gauges"),
-    [
-        (stamp(1, values=REMARKED), MINUTE_US, (*GAUGES_OF_STAMP, "qos_dscp_kept")),
-        (floor(1, values=SUSPECT), HOUR_US, GAUGES_OF_FLOOR),
-        (floor(1, values=UNUSABLE), HOUR_US, ("qos_line_counters_usable",)),
-        (capacity(1), 30 * 24 * HOUR_US, ("qos_maximum_capacity_bits_per_second", "qos_budget_spent")),
-        (interface(1), MINUTE_US, ("qos_interface_bits_per_second", "qos_interface_carrier")),
-        (path(1), 24 * HOUR_US, ("qos_path_hops", "qos_path_reached", "qos_path_mtu_bytes")),
-        (dns(1), 5 * MINUTE_US, ("qos_dns_answer_seconds", "qos_dns_failed_names", "qos_dns_names")),
-        (floor(1, host=HostLoad(busy_ratio=0.5)), HOUR_US, ("qos_host_busy_ratio",)),
-    ],
-)
+@pytest.mark.parametrize(("record", "interval_us", "gauges"), [
+    (stamp(1, values=REMARKED), MINUTE_US, (*GAUGES_OF_STAMP, "qos_dscp_kept")),
+    (floor(1, values=SUSPECT), HOUR_US, GAUGES_OF_FLOOR),
+    (floor(1, values=UNUSABLE), HOUR_US, ("qos_line_counters_usable",)),
+    (capacity(1), 30 * 24 * HOUR_US, ("qos_maximum_capacity_bits_per_second", "qos_budget_spent")),
+    (interface(1), MINUTE_US, ("qos_interface_bits_per_second", "qos_interface_carrier")),
+    (path(1), 24 * HOUR_US, ("qos_path_hops", "qos_path_reached", "qos_path_mtu_bytes")),
+    (dns(1), 5 * MINUTE_US, ("qos_dns_answer_seconds", "qos_dns_failed_names", "qos_dns_names")),
+    (floor(1, host=HostLoad(busy_ratio=0.5)), HOUR_US, ("qos_host_busy_ratio",)),
+])  # fmt: skip
 def test_a_gauge_too_old_disappears_and_its_timestamp_stays(
     record: Measurement, interval_us: int, gauges: tuple[str, ...]
 ) -> None:

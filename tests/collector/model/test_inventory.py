@@ -55,10 +55,7 @@ def test_a_french_spreadsheet_is_read_too() -> None:
         ),
         ("site_id,name\nA\n", ["sites.csv, line 2, 1 columns, but line 1 names 2"]),
         ("site_id,name\nA,\n", ["sites.csv, line 2, column name: empty"]),
-        (
-            "site_id,name\nA,x\nB,y\nA,z\n",
-            ["sites.csv, line 4, column site_id: 'A' is already in line 2"],
-        ),
+        ("site_id,name\nA,x\nB,y\nA,z\n", ["sites.csv, line 4, column site_id: 'A' is already in line 2"]),
         (
             "site_id,name\nqos/#,x\n",
             [
@@ -120,13 +117,10 @@ def test_the_example_is_valid_and_has_the_site_of_the_example_agent() -> None:
     assert "0631234A" in file.sites
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (None, "{path}: No such file or directory"),
-        (b"site_id,name\nA,Lyc\xe9e\n", "{path}: not UTF-8: save it as CSV in UTF-8"),
-    ],
-)
+@pytest.mark.parametrize(("content", "expected"), [
+    (None, "{path}: No such file or directory"),
+    (b"site_id,name\nA,Lyc\xe9e\n", "{path}: not UTF-8: save it as CSV in UTF-8"),
+])  # fmt: skip
 def test_an_unreadable_file_is_a_problem(tmp_path: Path, content: bytes | None, expected: str) -> None:
     path = tmp_path / "sites.csv"
     if content is not None:

@@ -160,16 +160,13 @@ def test_a_site_without_its_resolver_is_in_no_incident() -> None:
 EVENTS = [outage(8, NOW_US - 1), outage(9, NOW_US - 1, NOW_US, name="o2")]
 
 
-@pytest.mark.parametrize(
-    "records",
-    [
-        [],
-        [stamp(1, NOW_US - 3 * MINUTE_US)],
-        [stamp(1, NOW_US - 9 * MINUTE_US)],
-        [floor(1, NOW_US - 2 * HOUR_US)],
-        [stamp(1, NOW_US - 2 * HOUR_US), floor(2, NOW_US - HOUR_US)],
-    ],
-)
+@pytest.mark.parametrize("records", [
+    [],
+    [stamp(1, NOW_US - 3 * MINUTE_US)],
+    [stamp(1, NOW_US - 9 * MINUTE_US)],
+    [floor(1, NOW_US - 2 * HOUR_US)],
+    [stamp(1, NOW_US - 2 * HOUR_US), floor(2, NOW_US - HOUR_US)],
+])  # fmt: skip
 def test_records_of_changes_do_not_affect_silence(records: list[Measurement]) -> None:
     quiet, with_events = site(*records), site(*records, *EVENTS)
     assert with_events.newest_us == quiet.newest_us

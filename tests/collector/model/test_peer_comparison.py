@@ -78,15 +78,12 @@ def test_the_result_has_the_greatest_difference() -> None:
     assert compared(sent_packets=None, received_packets=None).difference is None
 
 
-@pytest.mark.parametrize(
-    ("sent_bytes", "received_bytes", "result"),
-    [
-        (22_500_000, 21_250_000, ComparisonResult.AGREE),
-        (23_400_000, None, ComparisonResult.AGREE),
-        (22_500_000, 19_000_000, ComparisonResult.DISAGREE),
-        (30_000_000, 21_250_000, ComparisonResult.DISAGREE),
-    ],
-)
+@pytest.mark.parametrize(("sent_bytes", "received_bytes", "result"), [
+    (22_500_000, 21_250_000, ComparisonResult.AGREE),
+    (23_400_000, None, ComparisonResult.AGREE),
+    (22_500_000, 19_000_000, ComparisonResult.DISAGREE),
+    (30_000_000, 21_250_000, ComparisonResult.DISAGREE),
+])  # fmt: skip
 def test_rates_of_a_search_are_compared(
     sent_bytes: int | None, received_bytes: int | None, result: ComparisonResult
 ) -> None:
@@ -103,14 +100,11 @@ def test_a_short_test_has_a_wider_tolerance() -> None:
     assert compared(received_packets=1084).result is ComparisonResult.DISAGREE
 
 
-@pytest.mark.parametrize(
-    ("direction", "changes", "expected"),
-    [
-        (Direction.DOWN, {"sent_packets": 0, "received_packets": None}, False),
-        (Direction.UP, {"sent_packets": None, "received_packets": None}, False),
-        (Direction.UP, {"sent_packets": None, "received_packets": 1}, True),
-    ],
-)
+@pytest.mark.parametrize(("direction", "changes", "expected"), [
+    (Direction.DOWN, {"sent_packets": 0, "received_packets": None}, False),
+    (Direction.UP, {"sent_packets": None, "received_packets": None}, False),
+    (Direction.UP, {"sent_packets": None, "received_packets": 1}, True),
+])  # fmt: skip
 def test_a_test_that_never_began_is_no_test(
     direction: Direction, changes: dict[str, object], expected: bool
 ) -> None:

@@ -73,18 +73,12 @@ def test_the_list_is_cut_into_pages() -> None:
     assert (last.page, last.pages, len(last.lines)) == (3, 3, 1)
 
 
-@pytest.mark.parametrize(
-    ("query", "wanted"),
-    [
-        ({}, CompletenessFilter()),
-        (
-            {"show": "missing", "q": " a ", "page": "3"},
-            CompletenessFilter(CompletenessFinding.MISSING, "a", 3),
-        ),
-        ({"show": "nonsense", "page": "-1"}, CompletenessFilter()),
-        ({"page": "٣"}, CompletenessFilter()),
-    ],
-)
+@pytest.mark.parametrize(("query", "wanted"), [
+    ({}, CompletenessFilter()),
+    ({"show": "missing", "q": " a ", "page": "3"}, CompletenessFilter(CompletenessFinding.MISSING, "a", 3)),
+    ({"show": "nonsense", "page": "-1"}, CompletenessFilter()),
+    ({"page": "٣"}, CompletenessFilter()),
+])  # fmt: skip
 def test_parts_of_a_query_that_make_no_sense_are_ignored(
     query: dict[str, str], wanted: CompletenessFilter
 ) -> None:

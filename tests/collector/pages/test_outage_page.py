@@ -66,26 +66,15 @@ def page(made: Views, language: Language = Language.ENGLISH) -> str:
     )
 
 
-@pytest.mark.parametrize(
-    ("records", "english", "french"),
-    [
-        (
-            [stamp(1, BEGIN_US - 1), outage(2, BEGIN_US)],
-            "outage since 23:13 UTC: access line",
-            "coupure depuis 23:13 UTC : ligne d'accès",
-        ),
-        (
-            [outage(2, BEGIN_US, END_US, Cause.SITE), stamp(3)],
-            "outage from 23:13 UTC to 23:24 UTC: power or local network",
-            "coupure de 23:13 UTC à 23:24 UTC : électricité ou réseau local",
-        ),
-        (
-            [stamp(1, BEGIN_US)],
-            "silent since 23:13 UTC: the cause may be site, line or agent",
-            "muet depuis 23:13 UTC : la cause peut être le site, la ligne ou l'agent",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("records", "english", "french"), [
+    ([stamp(1, BEGIN_US - 1), outage(2, BEGIN_US)], "outage since 23:13 UTC: access line",
+     "coupure depuis 23:13 UTC : ligne d'accès"),
+    ([outage(2, BEGIN_US, END_US, Cause.SITE), stamp(3)],
+     "outage from 23:13 UTC to 23:24 UTC: power or local network",
+     "coupure de 23:13 UTC à 23:24 UTC : électricité ou réseau local"),
+    ([stamp(1, BEGIN_US)], "silent since 23:13 UTC: the cause may be site, line or agent",
+     "muet depuis 23:13 UTC : la cause peut être le site, la ligne ou l'agent"),
+])  # fmt: skip
 def test_begin_and_cause_of_an_outage_are_on_the_overview(
     records: list[Measurement], english: str, french: str
 ) -> None:
@@ -121,27 +110,16 @@ def incident(level: Level, place: str, cause: Cause, back: int = 0, **more: obje
     return Incident(level, place, cause, outages)
 
 
-@pytest.mark.parametrize(
-    ("shown", "english"),
-    [
-        (
-            incident(Level.POP, "A", Cause.ACCESS, back=4),
-            "POP A: 6 of 10 sites still unreachable, since 23:13 UTC · access line",
-        ),
-        (
-            incident(Level.DEPARTEMENT, "63", Cause.BEYOND, back=10),
-            "Département 63: 10 sites unreachable from 23:13 UTC to 23:24 UTC · beyond the access line",
-        ),
-        (
-            incident(Level.PEER, "pop-1", Cause.PEER, unanswered=True),
-            "Peer pop-1: answers none of its 10 sites since 23:13 UTC · measurement peer",
-        ),
-        (
-            incident(Level.FLEET, "", Cause.BROKER),
-            "Our side: 10 sites unreachable since 23:13 UTC · our broker, or the path to it · no site's line",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("shown", "english"), [
+    (incident(Level.POP, "A", Cause.ACCESS, back=4),
+     "POP A: 6 of 10 sites still unreachable, since 23:13 UTC · access line"),
+    (incident(Level.DEPARTEMENT, "63", Cause.BEYOND, back=10),
+     "Département 63: 10 sites unreachable from 23:13 UTC to 23:24 UTC · beyond the access line"),
+    (incident(Level.PEER, "pop-1", Cause.PEER, unanswered=True),
+     "Peer pop-1: answers none of its 10 sites since 23:13 UTC · measurement peer"),
+    (incident(Level.FLEET, "", Cause.BROKER),
+     "Our side: 10 sites unreachable since 23:13 UTC · our broker, or the path to it · no site's line"),
+])  # fmt: skip
 def test_texts_of_an_incident(shown: Incident, english: str) -> None:
     made = views({"R": [stamp(1)]})
     made.incidents.show(made.incidents.render([shown]))

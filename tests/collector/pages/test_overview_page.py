@@ -42,15 +42,7 @@ from tests.collector.examples import (
     under_load,
 )
 from wire.messages.envelope import PresenceState
-from wire.records import (
-    Bound,
-    Direction,
-    Failure,
-    Measurement,
-    Outcome,
-    Standing,
-    Verdict,
-)
+from wire.records import Bound, Direction, Failure, Measurement, Outcome, Standing, Verdict
 
 PASS = floor_values(Verdict.PASS, 8.02e6)
 BAD = floor_values(Verdict.FAIL, 6.4e6, 6.57e6)
@@ -100,8 +92,7 @@ def fleet() -> Fleet:
         made.learn([seen(record, order, site=name) for order, record in enumerate(records)], NOW_US)
     made.learn([seen(floor(1), site="nobody-<b>knows")], NOW_US)
     made.learn_comparisons(
-        [ComparedTest("pop-1", "noticed", Direction.DOWN, NOW_US, ComparisonResult.DISAGREE, 0.253)],
-        NOW_US,
+        [ComparedTest("pop-1", "noticed", Direction.DOWN, NOW_US, ComparisonResult.DISAGREE, 0.253)], NOW_US
     )
     made.set_presence("silent", PresenceState.CONNECTION_LOST)
     return made
@@ -154,19 +145,16 @@ def test_the_worst_site_comes_first() -> None:
     assert ids(find()) == everything.split()
 
 
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        ({"state": "below-floor"}, ["worse", "bad"]),
-        ({"departement": "03"}, ["bad", "new", "fine"]),
-        ({"q": "LYCEE wors"}, ["worse"]),
-        ({"q": "thiers", "state": "silent"}, ["silent"]),
-        ({"q": "operateur nothing"}, []),
-        ({"state": "on fire", "page": "-1"}, None),
-        ({"page": "9999999999"}, None),
-        ({"page": "2"}, None),
-    ],
-)
+@pytest.mark.parametrize(("query", "expected"), [
+    ({"state": "below-floor"}, ["worse", "bad"]),
+    ({"departement": "03"}, ["bad", "new", "fine"]),
+    ({"q": "LYCEE wors"}, ["worse"]),
+    ({"q": "thiers", "state": "silent"}, ["silent"]),
+    ({"q": "operateur nothing"}, []),
+    ({"state": "on fire", "page": "-1"}, None),
+    ({"page": "9999999999"}, None),
+    ({"page": "2"}, None),
+])  # fmt: skip
 def test_filters_and_searches(query: dict[str, str], expected: list[str] | None) -> None:
     assert ids(find(**query)) == (ids(find()) if expected is None else expected)
 
@@ -207,22 +195,19 @@ def test_a_line_shows_figures_and_their_floor() -> None:
     assert "19.8 / ≥9.7 Mbit/s 12.3 ms 0.40 % 1 s ago" in text
 
 
-@pytest.mark.parametrize(
-    ("verdict", "at_least_bps", "capacity_bps", "floor_bps", "text"),
-    [
-        (Verdict.PASS, 7.96e6, None, 8e6, "≥8.00 of 8.00"),
-        (Verdict.PASS, 8.04e6, None, 8e6, "≥8.04 of 8.00"),
-        (Verdict.PASS, 7.96e6, 7.97e6, 8e6, "7.97 of 8.00"),
-        (Verdict.PASS, 7.96e6, 250.7e6, 8e6, "251 of 8.00"),
-        (Verdict.UNDETERMINED, 7.9e6, 7.99e6, 8e6, "7.99 of 8.00"),
-        (Verdict.UNCONFIRMED, 7.996e6, None, 8e6, "≥7.99 of 8.00"),
-        (Verdict.FAIL, 6.4e6, 6.496e6, 8e6, "6.50 of 8.00"),
-        (Verdict.FAIL, 7.9999e6, 7.9999e6, 8e6, "7.99 of 8.00"),
-        (Verdict.FAIL, 2.1249e6, 2.1249e6, 2.125e6, "2.12 of 2.125"),
-        (Verdict.FAIL, 99.999e6, 99.999e6, 100e6, "99.99 of 100.00"),
-        (Verdict.FAIL, 499.6e6, 499.6e6, 500e6, "499 of 500.00"),
-    ],
-)
+@pytest.mark.parametrize(("verdict", "at_least_bps", "capacity_bps", "floor_bps", "text"), [
+    (Verdict.PASS, 7.96e6, None, 8e6, "≥8.00 of 8.00"),
+    (Verdict.PASS, 8.04e6, None, 8e6, "≥8.04 of 8.00"),
+    (Verdict.PASS, 7.96e6, 7.97e6, 8e6, "7.97 of 8.00"),
+    (Verdict.PASS, 7.96e6, 250.7e6, 8e6, "251 of 8.00"),
+    (Verdict.UNDETERMINED, 7.9e6, 7.99e6, 8e6, "7.99 of 8.00"),
+    (Verdict.UNCONFIRMED, 7.996e6, None, 8e6, "≥7.99 of 8.00"),
+    (Verdict.FAIL, 6.4e6, 6.496e6, 8e6, "6.50 of 8.00"),
+    (Verdict.FAIL, 7.9999e6, 7.9999e6, 8e6, "7.99 of 8.00"),
+    (Verdict.FAIL, 2.1249e6, 2.1249e6, 2.125e6, "2.12 of 2.125"),
+    (Verdict.FAIL, 99.999e6, 99.999e6, 100e6, "99.99 of 100.00"),
+    (Verdict.FAIL, 499.6e6, 499.6e6, 500e6, "499 of 500.00"),
+])  # fmt: skip
 def test_a_figure_reads_as_the_floor_only_if_the_floor_is_kept(
     verdict: Verdict, at_least_bps: float, capacity_bps: float | None, floor_bps: float, text: str
 ) -> None:

@@ -1,11 +1,5 @@
 """Bars of the load benchmark."""
 
-from pathlib import Path
-
-import pytest
-
-from host.exits import Exit
-from lab.bench import load as bench_load
 from lab.bench.load import LoadRow
 from lab.bench.load_tools import Cost
 from wire.records import Direction
@@ -45,21 +39,3 @@ def test_a_row_without_measurements_is_a_missed_bar() -> None:
     assert empty.faults() == ["loopback up 8 Mbit/s: nothing was measured"]
     empty.problems.append("our client: no-answer")
     assert empty.faults() == ["loopback up 8 Mbit/s: our client: no-answer"]
-
-
-@pytest.mark.usefixtures("_no_programs")
-def test_missing_requirements_are_reported_before_measuring(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert bench_load.main([]) == Exit.UNAVAILABLE
-    output = capsys.readouterr()
-    assert output.out == ""
-    assert output.err.startswith("bench-load: this machine lacks ")
-    for package in ("iproute2", "nftables", "iperf3", "ethtool"):
-        assert package in output.err.partition("sudo apt-get install ")[2].split()
-
-
-@pytest.fixture
-def _no_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("lab.programs.installed.ALSO_SEARCHED", ())

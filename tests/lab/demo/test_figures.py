@@ -59,8 +59,7 @@ def test_floor_figures() -> None:
     figures = Figures(100)
     figures.take(
         page(
-            floor(Direction.DOWN, Verdict.PASS, None, 8.01e6),
-            floor(Direction.UP, Verdict.FAIL, 6.5e6, 6.4e6),
+            floor(Direction.DOWN, Verdict.PASS, None, 8.01e6), floor(Direction.UP, Verdict.FAIL, 6.5e6, 6.4e6)
         )
     )
     site = figures.sites[SITE]

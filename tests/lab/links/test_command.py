@@ -139,21 +139,12 @@ def test_an_unreadable_value_is_reported(
     assert capsys.readouterr().err.splitlines()[-1] == f"plancher-lab link: {message}"
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ((*LISTEN, "--policer"), "down: a policer needs a rate; up: a policer needs a rate"),
-        (
-            (*LISTEN, "--up", "8M", "--queue", "1kB"),
-            "up: the queue needs room for at least 1500 B, not 1000 B",
-        ),
-        (
-            ("link", "--listen", "192.0.2.1"),
-            "a link listens on loopback only (127.0.0.0/8), not on 192.0.2.1",
-        ),
-        ((*LISTEN, "--reorder", "1%,0"), "down: reordering needs a reordering delay"),
-    ],
-)
+@pytest.mark.parametrize(("options", "message"), [
+    ((*LISTEN, "--policer"), "down: a policer needs a rate; up: a policer needs a rate"),
+    ((*LISTEN, "--up", "8M", "--queue", "1kB"), "up: the queue needs room for at least 1500 B, not 1000 B"),
+    (("link", "--listen", "192.0.2.1"), "a link listens on loopback only (127.0.0.0/8), not on 192.0.2.1"),
+    ((*LISTEN, "--reorder", "1%,0"), "down: reordering needs a reordering delay"),
+])  # fmt: skip
 def test_impossible_settings_are_reported(
     options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -156,20 +156,17 @@ def test_the_same_seed_has_the_same_results() -> None:
     assert releases(first, range(500)) == releases(second, range(500))
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        (LineSettings(rate=0, queue=9000), "rate must be at least 1 bit/s, not 0"),
-        (LineSettings(rate=10, queue=100), "the queue needs room for at least 1500 B, not 100 B"),
-        (LineSettings(rate=10, policer=True), "a policer needs a burst of at least 1500 B, not 0 B"),
-        (LineSettings(policer=True), "a policer needs a rate"),
-        (LineSettings(burst=2000), "a burst needs a rate"),
-        (LineSettings(loss=1.5), "loss must lie between 0 and 1, not 1.5"),
-        (LineSettings(jitter=-1), "delay, jitter, reordering delay and burst cannot be negative"),
-        (LineSettings(reordering=0.1), "reordering needs a reordering delay"),
-        (LineSettings(dscp_rewrite={46: 64}), "DSCP code points lie between 0 and 63"),
-    ],
-)
+@pytest.mark.parametrize(("settings", "message"), [
+    (LineSettings(rate=0, queue=9000), "rate must be at least 1 bit/s, not 0"),
+    (LineSettings(rate=10, queue=100), "the queue needs room for at least 1500 B, not 100 B"),
+    (LineSettings(rate=10, policer=True), "a policer needs a burst of at least 1500 B, not 0 B"),
+    (LineSettings(policer=True), "a policer needs a rate"),
+    (LineSettings(burst=2000), "a burst needs a rate"),
+    (LineSettings(loss=1.5), "loss must lie between 0 and 1, not 1.5"),
+    (LineSettings(jitter=-1), "delay, jitter, reordering delay and burst cannot be negative"),
+    (LineSettings(reordering=0.1), "reordering needs a reordering delay"),
+    (LineSettings(dscp_rewrite={46: 64}), "DSCP code points lie between 0 and 63"),
+])  # fmt: skip
 def test_impossible_settings_are_named(settings: LineSettings, message: str) -> None:
     assert settings.faults() == (message,)
     with pytest.raises(ValueError) as caught:

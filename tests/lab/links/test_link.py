@@ -174,14 +174,11 @@ def test_reordering_and_duplication_are_seen_at_the_far_end(
     assert arrived != sorted(arrived)
 
 
-@pytest.mark.parametrize(
-    ("listen", "peer", "ports", "message"),
-    [
-        ("10.0.0.1", "127.0.0.1", (9,), "a link listens on loopback only (127.0.0.0/8), not on 10.0.0.1"),
-        ("127.0.0.1", "127.0.0.1", (9,), "the link and the peer cannot both have the address 127.0.0.1"),
-        ("127.0.1.5", "127.0.0.1", (), "name the peer's ports, each between 1 and 65535"),
-        ("127.0.1.5", "127.0.0.1", (65536,), "name the peer's ports, each between 1 and 65535"),
-    ],
-)
+@pytest.mark.parametrize(("listen", "peer", "ports", "message"), [
+    ("10.0.0.1", "127.0.0.1", (9,), "a link listens on loopback only (127.0.0.0/8), not on 10.0.0.1"),
+    ("127.0.0.1", "127.0.0.1", (9,), "the link and the peer cannot both have the address 127.0.0.1"),
+    ("127.0.1.5", "127.0.0.1", (), "name the peer's ports, each between 1 and 65535"),
+    ("127.0.1.5", "127.0.0.1", (65536,), "name the peer's ports, each between 1 and 65535"),
+])  # fmt: skip
 def test_impossible_links_are_named(listen: str, peer: str, ports: tuple[int, ...], message: str) -> None:
     assert LinkSettings(listen, peer, ports, LineSettings(), LineSettings()).faults() == (message,)

@@ -7,26 +7,23 @@ import pytest
 from lab.links import quantities
 
 
-@pytest.mark.parametrize(
-    ("read", "text", "value"),
-    [
-        (quantities.rate, "8.4M", 8_400_000),
-        (quantities.rate, "8.4Mbit/s", 8_400_000),
-        (quantities.rate, "500k", 500_000),
-        (quantities.rate, "1G", 10**9),
-        (quantities.rate, "64000", 64_000),
-        (quantities.duration, "10ms", 10**7),
-        (quantities.duration, "0.25ms", 250_000),
-        (quantities.duration, "1.5s", 1_500_000_000),
-        (quantities.duration, "0", 0),
-        (quantities.size, "2MB", 2_000_000),
-        (quantities.size, "1500B", 1500),
-        (quantities.size, "0", 0),
-        (quantities.share, "1%", 0.01),
-        (quantities.share, "100%", 1.0),
-        (quantities.share, "0", 0.0),
-    ],
-)
+@pytest.mark.parametrize(("read", "text", "value"), [
+    (quantities.rate, "8.4M", 8_400_000),
+    (quantities.rate, "8.4Mbit/s", 8_400_000),
+    (quantities.rate, "500k", 500_000),
+    (quantities.rate, "1G", 10**9),
+    (quantities.rate, "64000", 64_000),
+    (quantities.duration, "10ms", 10**7),
+    (quantities.duration, "0.25ms", 250_000),
+    (quantities.duration, "1.5s", 1_500_000_000),
+    (quantities.duration, "0", 0),
+    (quantities.size, "2MB", 2_000_000),
+    (quantities.size, "1500B", 1500),
+    (quantities.size, "0", 0),
+    (quantities.share, "1%", 0.01),
+    (quantities.share, "100%", 1.0),
+    (quantities.share, "0", 0.0),
+])  # fmt: skip
 def test_a_quantity_means_one_thing(read: Callable[[str], float], text: str, value: float) -> None:
     assert read(text) == value
 

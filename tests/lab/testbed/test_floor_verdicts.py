@@ -114,10 +114,7 @@ def test_the_sites_own_download_does_not_change_the_verdict(
     tmp_path: Path, rate: int, right: Verdict, starvation: Starvation
 ) -> None:
     line = KernelLineSettings(rate=rate, queue=rate // 80)
-    with (
-        KernelTestbed(tmp_path, both(line)) as testbed,
-        download(testbed, 3e6),
-    ):
+    with KernelTestbed(tmp_path, both(line)) as testbed, download(testbed, 3e6):
         values = decided(testbed, Direction.DOWN, starvation)
     assert values.verdict is right
     (test,) = values.tests

@@ -61,8 +61,7 @@ def test_measured_delays_are_reported() -> None:
     lines = errors.splitlines()
     assert [line.split()[1] for line in lines] == ["down", "delay:", "up"]
     assert re.fullmatch(
-        r"plancher-lab:      delay: 5 packets, min 2\d\.\d{3} ms, p50 .* ms, p99 .* ms, max .* ms",
-        lines[1],
+        r"plancher-lab:      delay: 5 packets, min 2\d\.\d{3} ms, p50 .* ms, p99 .* ms, max .* ms", lines[1]
     )
 
 
@@ -120,17 +119,11 @@ def test_a_killed_link_ends_its_peer_and_the_next_run_removes_the_rest() -> None
     assert not files[0].exists()
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("--policer", "--up", "8M"), "down: a policer needs a rate"),
-        (("--up", "8M", "--queue", "1kB"), "up: the queue needs room for at least 1500 B, not 1000 B"),
-        (
-            ("--", "no-such-program"),
-            "cannot run no-such-program at the site: this machine has no such program",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("options", "message"), [
+    (("--policer", "--up", "8M"), "down: a policer needs a rate"),
+    (("--up", "8M", "--queue", "1kB"), "up: the queue needs room for at least 1500 B, not 1000 B"),
+    (("--", "no-such-program"), "cannot run no-such-program at the site: this machine has no such program"),
+])  # fmt: skip
 def test_impossible_settings_are_reported(
     options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

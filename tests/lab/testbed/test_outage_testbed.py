@@ -130,18 +130,15 @@ def observed(cause: Cause, begin_s: float, end_s: float | None, error_s: float =
     )
 
 
-@pytest.mark.parametrize(
-    ("one", "right"),
-    [
-        (observed(Cause.SITE, 101.0, 111.9), True),
-        (observed(Cause.SITE, 99.95, 109.0), True),
-        (observed(Cause.ACCESS, 101.0, 111.0), False),
-        (observed(Cause.SITE, 102.1, 111.0), False),
-        (observed(Cause.SITE, 101.0, 112.1), False),
-        (observed(Cause.SITE, 101.0, None), False),
-        (observed(Cause.SITE, 101.0, 111.0, error_s=0.5), False),
-    ],
-)
+@pytest.mark.parametrize(("one", "right"), [
+    (observed(Cause.SITE, 101.0, 111.9), True),
+    (observed(Cause.SITE, 99.95, 109.0), True),
+    (observed(Cause.ACCESS, 101.0, 111.0), False),
+    (observed(Cause.SITE, 102.1, 111.0), False),
+    (observed(Cause.SITE, 101.0, 112.1), False),
+    (observed(Cause.SITE, 101.0, None), False),
+    (observed(Cause.SITE, 101.0, 111.0, error_s=0.5), False),
+])  # fmt: skip
 def test_cause_and_times_must_be_right(one: ObservedOutage, right: bool) -> None:
     assert one.right is right
 

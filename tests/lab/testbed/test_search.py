@@ -9,7 +9,7 @@ import pytest
 from agent import configuration
 from agent.probes.capacity.probe import CapacityProbe
 from agent.probes.capacity.settings import CapacitySettings
-from agent.service import wiring as assembly
+from agent.service import wiring
 from agent.task.task import Reading
 from host.clock import Clock
 from host.units import BitRate, Seconds
@@ -31,7 +31,7 @@ def search(agent_file: Path, direction: Direction) -> Reading:
         chosen.section(CapacitySettings), highest=BitRate(40_000_000), duration=Seconds(6)
     )
     chosen = msgspec.structs.replace(chosen, capacity=capacity)
-    probe = CapacityProbe.of(assembly.probe_context(chosen, Clock().read))
+    probe = CapacityProbe.of(wiring.probe_context(chosen, Clock().read))
     task = next(task for task in probe.tasks() if task.direction is direction)
     return asyncio.run(probe.run(task, lambda _: None))
 

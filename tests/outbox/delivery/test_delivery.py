@@ -115,22 +115,19 @@ def test_rows_in_flight_are_not_sent_again_until_their_time_is_over() -> None:
     assert subject.next_fetch(60) == BACKLOG
 
 
-@pytest.mark.parametrize(
-    ("receipt", "changes"),
-    [
-        (named(ReceiptStatus.COMMITTED, 1, 3), [Change(E, 1, 3, State.COMMITTED)]),
-        (named(ReceiptStatus.CONFLICT, 1, 1), [Change(E, 1, 1, State.CONFLICT)]),
-        (named(ReceiptStatus.REJECTED, 3, 3, Reason.INVALID), [Change(E, 3, 3, State.REJECTED)]),
-        (named(ReceiptStatus.REJECTED, 3, 3, Reason.STORAGE), []),
-        (named(ReceiptStatus.COMMITTED, 1, 2**53), [Change(E, 1, 3, State.COMMITTED)]),
-        (named(ReceiptStatus.COMMITTED, 4, 9), []),
-        (whole(Reason.NEWER_SCHEMA), [Change(E, 1, 3, State.REJECTED)]),
-        (whole(Reason.MALFORMED), []),
-        (whole(Reason.STORAGE), []),
-        (Receipt(schema=1, sender="A", payload=DIGEST), []),
-        (whole(Reason.NEWER_SCHEMA, "0" * 64), []),
-    ],
-)
+@pytest.mark.parametrize(("receipt", "changes"), [
+    (named(ReceiptStatus.COMMITTED, 1, 3), [Change(E, 1, 3, State.COMMITTED)]),
+    (named(ReceiptStatus.CONFLICT, 1, 1), [Change(E, 1, 1, State.CONFLICT)]),
+    (named(ReceiptStatus.REJECTED, 3, 3, Reason.INVALID), [Change(E, 3, 3, State.REJECTED)]),
+    (named(ReceiptStatus.REJECTED, 3, 3, Reason.STORAGE), []),
+    (named(ReceiptStatus.COMMITTED, 1, 2**53), [Change(E, 1, 3, State.COMMITTED)]),
+    (named(ReceiptStatus.COMMITTED, 4, 9), []),
+    (whole(Reason.NEWER_SCHEMA), [Change(E, 1, 3, State.REJECTED)]),
+    (whole(Reason.MALFORMED), []),
+    (whole(Reason.STORAGE), []),
+    (Receipt(schema=1, sender="A", payload=DIGEST), []),
+    (whole(Reason.NEWER_SCHEMA, "0" * 64), []),
+])  # fmt: skip
 def test_a_receipt_changes_only_rows_of_its_own_batch(receipt: Receipt, changes: list[Change]) -> None:
     subject = fresh()
     subject.committed()

@@ -20,15 +20,13 @@ tlvs = st.lists(
 
 
 def requests(
-    estimates: st.SearchStrategy[ErrorEstimate] = estimates,
-    extras: st.SearchStrategy[bytes] = anything,
+    estimates: st.SearchStrategy[ErrorEstimate] = estimates, extras: st.SearchStrategy[bytes] = anything
 ) -> st.SearchStrategy[Request]:
     return st.builds(Request, word_32, word_64, estimates, word_16, extras)
 
 
 def replies(
-    estimates: st.SearchStrategy[ErrorEstimate] = estimates,
-    extras: st.SearchStrategy[bytes] = anything,
+    estimates: st.SearchStrategy[ErrorEstimate] = estimates, extras: st.SearchStrategy[bytes] = anything
 ) -> st.SearchStrategy[Reply]:
     return st.builds(
         Reply, sequence=word_32, timestamp=word_64, estimate=estimates, ssid=word_16, received=word_64,

@@ -75,10 +75,7 @@ def judge(observed: ObservedAgent, imports: dict[str, SampleSummary]) -> PartRes
         ResultRow(name, None, None, {"alone": weight.resident / 1e6}) for name, weight in observed.compared
     ]
     weights = ResultTable(
-        title="Resident set size, MB",
-        rows=(*_weight_rows(observed), *compared),
-        truth="before",
-        note=NOTE,
+        title="Resident set size, MB", rows=(*_weight_rows(observed), *compared), truth="before", note=NOTE
     )
     works = ResultTable(
         title="Processor time",

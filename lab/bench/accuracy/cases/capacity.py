@@ -14,7 +14,7 @@ from msgspec import structs
 from agent import configuration
 from agent.probes.capacity.probe import CapacityProbe
 from agent.probes.capacity.settings import CapacitySettings
-from agent.service import wiring as assembly
+from agent.service import wiring
 from agent.task.task import Reading
 from host.clock import Clock
 from host.units import ByteSize
@@ -149,7 +149,7 @@ def search(agent_file: Path, direction: Direction) -> Reading:
     """Run one search by the probe; called inside the site's namespace."""
     chosen = configuration.load(agent_file)
     capacity = structs.replace(chosen.section(CapacitySettings), day_budget=UNLIMITED, month_budget=UNLIMITED)
-    probe = CapacityProbe.of(assembly.probe_context(structs.replace(chosen, capacity=capacity), Clock().read))
+    probe = CapacityProbe.of(wiring.probe_context(structs.replace(chosen, capacity=capacity), Clock().read))
     task = next(task for task in probe.tasks() if task.direction is direction)
     return asyncio.run(probe.run(task, lambda _: None))  # fmt: skip
 
@@ -257,9 +257,9 @@ def _headlines(cases: Sequence[CapacityCase], loads: Sequence[bench_load.LoadRow
 def _costs(loads: Sequence[bench_load.LoadRow]) -> Iterator[Headline]:
     """Yield a line for each kind of link at the highest rate, both directions; the table has each."""
     fastest = max((row.rate_mbps for row in loads), default=0)
-    told = [row for row in loads if row.rate_mbps == fastest]
-    for place in dict.fromkeys(row.place for row in told):
-        rows = [row for row in told if row.place == place]
+    fastest_rows = [row for row in loads if row.rate_mbps == fastest]
+    for place in dict.fromkeys(row.place for row in fastest_rows):
+        rows = [row for row in fastest_rows if row.place == place]
         ours, udp, tcp = (
             _span(_per_gb(costs) for costs in each)
             for each in zip(*((row.ours, row.udp, row.tcp) for row in rows), strict=True)

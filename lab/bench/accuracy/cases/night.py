@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 from agent import configuration
 from agent.probes.floor.probe import FloorProbe
 from agent.probes.floor.rules.sequence import quiet_hours
-from agent.service import wiring as assembly
+from agent.service import wiring
 from agent.settings import sections
 from agent.task.retest import RetestRequest
 from agent.task.task import Reading
@@ -112,7 +112,7 @@ def until_condemned(agent_file: Path, direction: Direction, most_runs: int = MOS
 
 
 def _runs(chosen: sections.AgentSettings, clock: LeapingClock, direction: Direction) -> Iterator[FloorValues]:
-    probe = FloorProbe.of(assembly.probe_context(chosen, clock.read))
+    probe = FloorProbe.of(wiring.probe_context(chosen, clock.read))
     task = next(task for task in probe.tasks() if task.direction is direction)
     while True:
         reading: Reading = asyncio.run(probe.run(task, lambda _: None))

@@ -67,7 +67,7 @@ class RoundTripCase:
 
     def errors_us(self, tool: str) -> list[float]:
         """Return the absolute errors of all packets, sorted."""
-        return sorted(abs(told - true) / 1e3 for pairs in self.runs[tool] for true, told in pairs)
+        return sorted(abs(measured - true) / 1e3 for pairs in self.runs[tool] for true, measured in pairs)
 
     def error_us(self, tool: str, percent: int) -> float:
         """Return a percentile of the errors; infinite for a tool that measured nothing."""
@@ -81,8 +81,8 @@ class RoundTripCase:
     def figure_errors_us(self, tool: str, percent: int) -> list[float]:
         """Return the tool's percentile minus the true percentile of the same packets, run by run."""
         return [
-            (percentile(sorted(told), percent) - percentile(sorted(true), percent)) / 1e3
-            for true, told in (zip(*pairs, strict=True) for pairs in self.runs[tool] if pairs)
+            (percentile(sorted(measured), percent) - percentile(sorted(true), percent)) / 1e3
+            for true, measured in (zip(*pairs, strict=True) for pairs in self.runs[tool] if pairs)
         ]
 
 
@@ -105,9 +105,9 @@ def _fill(case: RoundTripCase, testbed: ToolTestbed, runs: int) -> None:
     for _ in range(runs):
         for name, (tool, key) in TOOLS.items():
             testbed.link.forget_log()
-            told = tool(testbed, PACKETS, INTERVAL_S)
+            shown = tool(testbed, PACKETS, INTERVAL_S)
             true = truth.round_trips(testbed.link, key)
-            case.runs[name].append([(true[number], told[number]) for number in true.keys() & told.keys()])
+            case.runs[name].append([(true[number], shown[number]) for number in true.keys() & shown.keys()])
 
 
 def _brief(case: RoundTripCase, tool: str) -> str:
@@ -124,13 +124,13 @@ def judge(cases: Sequence[RoundTripCase]) -> PartResult:
         ratio="ours / best other",
         note=NOTE,
     )
-    told = ResultTable(
+    percentiles = ResultTable(
         title="Error of the percentile of a train of 100 packets, in microseconds",
         rows=tuple(_figure_row(case, percent) for case in cases for percent in BUDGET_US),
         decimals=0,
         truth="true RTT, ms",
     )
-    return PartResult((each, told), tuple(_bars(cases)), tuple(_headlines(cases)))
+    return PartResult((each, percentiles), tuple(_bars(cases)), tuple(_headlines(cases)))
 
 
 def _error_row(case: RoundTripCase, percent: int) -> ResultRow:
@@ -182,15 +182,15 @@ def _headlines(cases: Sequence[RoundTripCase]) -> list[Headline]:
         if not chosen:
             continue
         load = f"{processes} busy processes" if processes else "idle"
-        told = {
+        errors = {
             tool: " / ".join(
                 f"{median(case.error_us(tool, percent) for case in chosen):.0f}" for percent in BUDGET_US
             )
             for tool in TOOLS
         }
-        others = ", ".join(f"{tool} {text}" for tool, text in told.items() if tool != OURS)
+        others = ", ".join(f"{tool} {text}" for tool, text in errors.items() if tool != OURS)
         question = f"error of a packet's RTT, p50 / p99, µs, {load}"
-        found.append(Headline(question, "the link's log of each packet", told[OURS], others))
+        found.append(Headline(question, "the link's log of each packet", errors[OURS], others))
     return found
 
 

@@ -102,18 +102,15 @@ def test_a_dead_first_resolver_shows_although_the_second_answers(site: Site) -> 
     assert {one.resolver for one in values.answers} == {SECOND}
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "failure", "rcode"),
-    [
-        (ResolverBehaviour.DEAD, Failure.NO_ANSWER, None),
-        (ResolverBehaviour.SLOW, Failure.NO_ANSWER, None),
-        (ResolverBehaviour.CUTTING, Failure.NO_ANSWER, None),
-        (ResolverBehaviour.SERVFAIL, Failure.SERVFAIL, 2),
-        (ResolverBehaviour.NOTIMP, Failure.SERVFAIL, 4),
-        (ResolverBehaviour.REFUSED, Failure.REFUSED, 5),
-        (ResolverBehaviour.LYING, Failure.WRONG_ANSWER, 0),
-    ],
-)
+@pytest.mark.parametrize(("behaviour", "failure", "rcode"), [
+    (ResolverBehaviour.DEAD, Failure.NO_ANSWER, None),
+    (ResolverBehaviour.SLOW, Failure.NO_ANSWER, None),
+    (ResolverBehaviour.CUTTING, Failure.NO_ANSWER, None),
+    (ResolverBehaviour.SERVFAIL, Failure.SERVFAIL, 2),
+    (ResolverBehaviour.NOTIMP, Failure.SERVFAIL, 4),
+    (ResolverBehaviour.REFUSED, Failure.REFUSED, 5),
+    (ResolverBehaviour.LYING, Failure.WRONG_ANSWER, 0),
+])  # fmt: skip
 def test_a_bad_resolver_fails_the_run_by_its_fault_and_leaves_values(
     site: Site, behaviour: ResolverBehaviour, failure: Failure, rcode: int | None
 ) -> None:

@@ -95,15 +95,12 @@ def test_what_was_never_sent_is_no_silence() -> None:
     assert answer.failure is Failure.UNREACHABLE
 
 
-@pytest.mark.parametrize(
-    ("found", "expected"),
-    [
-        (judged((NOERROR, RIGHT), None), (Outcome.OK, None)),
-        (judged((NOERROR, RIGHT), (NOERROR, ELSEWHERE)), (Outcome.FAILED, Failure.WRONG_ANSWER)),
-        (judged((NOERROR, NO_ADDRESS), (SERVFAIL, NO_ADDRESS)), (Outcome.FAILED, Failure.SERVFAIL)),
-        (judged(None, None), (Outcome.FAILED, Failure.NO_ANSWER)),
-    ],
-)
+@pytest.mark.parametrize(("found", "expected"), [
+    (judged((NOERROR, RIGHT), None), (Outcome.OK, None)),
+    (judged((NOERROR, RIGHT), (NOERROR, ELSEWHERE)), (Outcome.FAILED, Failure.WRONG_ANSWER)),
+    (judged((NOERROR, NO_ADDRESS), (SERVFAIL, NO_ADDRESS)), (Outcome.FAILED, Failure.SERVFAIL)),
+    (judged(None, None), (Outcome.FAILED, Failure.NO_ANSWER)),
+])  # fmt: skip
 def test_a_run_is_ok_if_a_name_is_right(
     found: tuple[DnsAnswer, ...], expected: tuple[Outcome, Failure | None]
 ) -> None:
@@ -130,22 +127,15 @@ def test_a_run_without_a_right_name_fails_as_most_of_them_do() -> None:
     assert outcome(of_names(refused, servfail, None)) == (Outcome.OK, None)
 
 
-@pytest.mark.parametrize(
-    ("found", "told"),
-    [
-        (values(*judged((NOERROR, RIGHT), None)), ""),
-        (
-            values(*judged((NOERROR, ELSEWHERE), None)),
-            "portal.example.fr: 198.51.100.66 from 10.0.0.1 is not within dns.names.expect",
-        ),
-        (values(*judged(None, None), answered=0), "resolver 10.0.0.1 answers nothing within 2 s"),
-        (values(*judged(None, None)), "portal.example.fr: no-answer"),
-        (of_names(None, Failure.REFUSED), "1.fr: refused (10.0.0.1)"),
-        (
-            of_names(*[Failure.NAME_UNKNOWN] * 5),
-            "".join(f"{number}.fr: name-unknown (10.0.0.1); " for number in range(3)) + "2 more",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("found", "told"), [
+    (values(*judged((NOERROR, RIGHT), None)), ""),
+    (values(*judged((NOERROR, ELSEWHERE), None)),
+     "portal.example.fr: 198.51.100.66 from 10.0.0.1 is not within dns.names.expect"),
+    (values(*judged(None, None), answered=0), "resolver 10.0.0.1 answers nothing within 2 s"),
+    (values(*judged(None, None)), "portal.example.fr: no-answer"),
+    (of_names(None, Failure.REFUSED), "1.fr: refused (10.0.0.1)"),
+    (of_names(*[Failure.NAME_UNKNOWN] * 5),
+     "".join(f"{number}.fr: name-unknown (10.0.0.1); " for number in range(3)) + "2 more"),
+])  # fmt: skip
 def test_a_detail_names_what_is_at_fault(found: DnsValues, told: str) -> None:
     assert detail(found) == told

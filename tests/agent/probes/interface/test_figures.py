@@ -21,19 +21,12 @@ VALUES = InterfaceValues(
 RATES = "down 6.00 (peak 12.50) Mbit/s, up 0.20 (peak 0.40) Mbit/s"
 
 
-@pytest.mark.parametrize(
-    ("values", "text"),
-    [
-        (VALUES, f"{RATES}, eth0 over 60 s"),
-        (
-            replace(VALUES, down=replace(DOWN, errors=3, drops=4)),
-            f"{RATES}, errors down 3 up -, drops down 4 up -, eth0 over 60 s",
-        ),
-        (
-            replace(VALUES, carrier=False, carrier_losses=2, resets=1),
-            f"{RATES}, link lost 2 times, no link, counters restarted 1 time, eth0 over 60 s",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("values", "text"), [
+    (VALUES, f"{RATES}, eth0 over 60 s"),
+    (replace(VALUES, down=replace(DOWN, errors=3, drops=4)),
+     f"{RATES}, errors down 3 up -, drops down 4 up -, eth0 over 60 s"),
+    (replace(VALUES, carrier=False, carrier_losses=2, resets=1),
+     f"{RATES}, link lost 2 times, no link, counters restarted 1 time, eth0 over 60 s"),
+])  # fmt: skip
 def test_an_interface_as_a_person_reads_it(values: InterfaceValues, text: str) -> None:
     assert figures(values) == text

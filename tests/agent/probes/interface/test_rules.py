@@ -119,9 +119,7 @@ def test_without_two_readings_the_reason_is_reported() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**6), st.booleans()), min_size=1))
-def test_however_records_are_cut_they_add_up_to_what_was_counted(
-    steps: list[tuple[int, int, bool]],
-) -> None:
+def test_however_records_are_cut_they_add_up_to_what_was_counted(steps: list[tuple[int, int, bool]]) -> None:
     tally, now, octets, packets, told = LineTally(EVERY), 0, 0, 0, []
     tally.add(CounterReading(0, 0, 0, 0), 0)
     for more, lapse, cut in steps:
@@ -137,8 +135,7 @@ def test_however_records_are_cut_they_add_up_to_what_was_counted(
 
 
 @pytest.mark.parametrize(
-    ("now", "expected"),
-    [(0, 10), (10, 20), (40, 50), (45, 55), (50, 60), (55, 60), (46, 60)],
+    ("now", "expected"), [(0, 10), (10, 20), (40, 50), (45, 55), (50, 60), (55, 60), (46, 60)]
 )
 def test_readings_meet_the_boundary_without_a_short_stretch_before_it(now: int, expected: int) -> None:
     assert next_reading(now * SECOND, 60 * SECOND, EVERY) == expected * SECOND

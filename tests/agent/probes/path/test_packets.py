@@ -55,17 +55,14 @@ def test_an_ipv6_packet_has_no_flow_label_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("kept", [28, 140], ids=["eight bytes quoted", "all quoted"])
-@pytest.mark.parametrize(
-    ("kind", "code", "rest", "source", "found", "told"),
-    [
-        (11, 0, 0, ROUTER, AnswerKind.EXPIRED, 0),
-        (3, 4, 1400, ROUTER, AnswerKind.TOO_BIG, 1400),
-        (3, 4, 0, ROUTER, AnswerKind.TOO_BIG, 0),
-        (3, 3, 0, "198.51.100.9", AnswerKind.PORT_UNREACHABLE, 0),
-        (3, 3, 0, ROUTER, AnswerKind.UNREACHABLE, 0),
-        (3, 13, 0, ROUTER, AnswerKind.UNREACHABLE, 0),
-    ],
-)
+@pytest.mark.parametrize(("kind", "code", "rest", "source", "found", "told"), [
+    (11, 0, 0, ROUTER, AnswerKind.EXPIRED, 0),
+    (3, 4, 1400, ROUTER, AnswerKind.TOO_BIG, 1400),
+    (3, 4, 0, ROUTER, AnswerKind.TOO_BIG, 0),
+    (3, 3, 0, "198.51.100.9", AnswerKind.PORT_UNREACHABLE, 0),
+    (3, 3, 0, ROUTER, AnswerKind.UNREACHABLE, 0),
+    (3, 13, 0, ROUTER, AnswerKind.UNREACHABLE, 0),
+])  # fmt: skip
 def test_messages_about_a_packet(
     kind: int, code: int, rest: int, source: str, found: AnswerKind, told: int, kept: int
 ) -> None:
@@ -77,16 +74,13 @@ def test_messages_about_a_packet(
     assert (message.answer.dscp, message.answer.reported_mtu) == (10, told)
 
 
-@pytest.mark.parametrize(
-    ("kind", "code", "rest", "source", "found", "told"),
-    [
-        (3, 0, 0, ROUTER_6, AnswerKind.EXPIRED, 0),
-        (2, 0, 1400, ROUTER_6, AnswerKind.TOO_BIG, 1400),
-        (1, 4, 0, "2001:db8::9", AnswerKind.PORT_UNREACHABLE, 0),
-        (1, 4, 0, ROUTER_6, AnswerKind.UNREACHABLE, 0),
-        (1, 0, 0, ROUTER_6, AnswerKind.UNREACHABLE, 0),
-    ],
-)
+@pytest.mark.parametrize(("kind", "code", "rest", "source", "found", "told"), [
+    (3, 0, 0, ROUTER_6, AnswerKind.EXPIRED, 0),
+    (2, 0, 1400, ROUTER_6, AnswerKind.TOO_BIG, 1400),
+    (1, 4, 0, "2001:db8::9", AnswerKind.PORT_UNREACHABLE, 0),
+    (1, 4, 0, ROUTER_6, AnswerKind.UNREACHABLE, 0),
+    (1, 0, 0, ROUTER_6, AnswerKind.UNREACHABLE, 0),
+])  # fmt: skip
 def test_messages_about_an_ipv6_packet(
     kind: int, code: int, rest: int, source: str, found: AnswerKind, told: int
 ) -> None:
@@ -97,14 +91,11 @@ def test_messages_about_an_ipv6_packet(
     assert (message.answer.dscp, message.answer.reported_mtu) == (46, told)
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        Flow("192.0.2.1", "198.51.100.9", 40001, 862, 46),
-        Flow("192.0.2.1", "198.51.100.9", 40000, 863, 46),
-        Flow("192.0.2.1", "198.51.100.8", 40000, 862, 46),
-    ],
-)
+@pytest.mark.parametrize("other", [
+    Flow("192.0.2.1", "198.51.100.9", 40001, 862, 46),
+    Flow("192.0.2.1", "198.51.100.9", 40000, 863, 46),
+    Flow("192.0.2.1", "198.51.100.8", 40000, 862, 46),
+])  # fmt: skip
 def test_messages_about_other_packets_are_ignored(other: Flow) -> None:
     assert quoted(FLOW, icmp(11, 0, packet(other, 7, 1, PAYLOAD)), ROUTER) is None
 

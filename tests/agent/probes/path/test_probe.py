@@ -85,10 +85,7 @@ def path_values(reading: Reading) -> PathValues:
 
 
 def test_each_class_is_a_task_and_null_is_never() -> None:
-    assert probe(path=Seconds(86400)).tasks() == [
-        Task("path", 86400, dscp=0),
-        Task("path", 86400, dscp=46),
-    ]
+    assert probe(path=Seconds(86400)).tasks() == [Task("path", 86400, dscp=0), Task("path", 86400, dscp=46)]
     assert probe(path=None).tasks() == []
 
 

@@ -119,13 +119,10 @@ def test_an_interface_that_goes_down_in_mid_search_is_no_mtu(
     assert (found.values.reached, found.values.path_mtu_bytes, found.values.black_hole) == (True, None, False)
 
 
-@pytest.mark.parametrize(
-    ("refusal", "failure", "why"),
-    [
-        (errno.EPERM, Failure.CONFIGURATION, "this machine's firewall lets no packet of the trace out"),
-        (errno.ENETDOWN, Failure.UNREACHABLE, "Network is down"),
-    ],
-)
+@pytest.mark.parametrize(("refusal", "failure", "why"), [
+    (errno.EPERM, Failure.CONFIGURATION, "this machine's firewall lets no packet of the trace out"),
+    (errno.ENETDOWN, Failure.UNREACHABLE, "Network is down"),
+])  # fmt: skip
 def test_what_never_left_this_machine_is_not_the_paths_silence(
     refusal: int, failure: Failure, why: str, sockets: PathSockets, peer: socket.socket
 ) -> None:

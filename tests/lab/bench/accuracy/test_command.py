@@ -42,18 +42,6 @@ def test_an_unknown_part_is_reported(capsys: pytest.CaptureFixture[str]) -> None
     assert "there is no part 'rttt'; the parts are sample" in capsys.readouterr().err
 
 
-def test_missing_requirements_are_reported_before_measuring(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    lacking = Part("sample", "?", "nowhere", 1, {"no-such-program": "no-such-package"})
-    monkeypatch.setattr(command, "PARTS", (lacking,))
-    assert command.main(()) == Exit.UNAVAILABLE
-    assert capsys.readouterr().err == (
-        "bench-accuracy: this machine lacks the program no-such-program: on Debian or Ubuntu, "
-        "sudo apt-get install no-such-package\n"
-    )
-
-
 def test_list_names_every_part_there_is() -> None:
     listed = subprocess.run(
         [sys.executable, "-m", "lab.bench.accuracy", "--list"], capture_output=True, text=True, check=True

@@ -64,15 +64,12 @@ def test_a_kill_between_commit_and_note_is_neither_loss_nor_invention() -> None:
     assert (account.closes, account.beyond) == (True, 1)
 
 
-@pytest.mark.parametrize(
-    ("ledger", "name"),
-    [
-        (held(1, 2, contents=Counter({content(1): 1, content(2): 2})), "duplicated"),
-        (held(1, 2, serials={content(1).identity: "same", content(2).identity: "same"}), "duplicated"),
-        (held(1, 2, contents=Counter([content(1), content(2, b"other")])), "altered"),
-        (held(1, 2, 7), "invented"),
-    ],
-)
+@pytest.mark.parametrize(("ledger", "name"), [
+    (held(1, 2, contents=Counter({content(1): 1, content(2): 2})), "duplicated"),
+    (held(1, 2, serials={content(1).identity: "same", content(2).identity: "same"}), "duplicated"),
+    (held(1, 2, contents=Counter([content(1), content(2, b"other")])), "altered"),
+    (held(1, 2, 7), "invented"),
+])  # fmt: skip
 def test_what_is_wrong_is_told_apart(ledger: Held, name: str) -> None:
     account = settle(noted(1, 2), ledger)
     assert not account.closes

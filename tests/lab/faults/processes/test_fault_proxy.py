@@ -249,9 +249,7 @@ def test_other_bytes_end_the_connection_of_an_mqtt_proxy() -> None:
     asyncio.run(scenario())
 
 
-def test_a_proxy_ends_with_its_half_made_connections(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_proxy_ends_with_its_half_made_connections(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             async with fault_proxy(server.getsockname()[1]) as proxy:

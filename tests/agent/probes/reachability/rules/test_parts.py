@@ -47,7 +47,7 @@ def test_batches_of_an_earlier_session_prove_nothing() -> None:
     watch = ReceiptWatch()
     watch.received(at(5))
     watch.taken(at(10), at(10))
-    watch.begin_anew()
+    watch.forget_sent()
     assert (watch.unanswered, watch.newest) == (None, at(5))
     watch.received(at(12))
     assert watch.missed is None

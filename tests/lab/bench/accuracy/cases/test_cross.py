@@ -54,27 +54,14 @@ def test_right_verdicts_miss_nothing() -> None:
     assert missed([]) == []
 
 
-@pytest.mark.parametrize(
-    ("kind", "rate", "verdict", "bar"),
-    [
-        (
-            LineDisturbance.SEEN,
-            7.6,
-            Verdict.PASS,
-            "cross traffic through the measured interface: 0 wrong, of 16",
-        ),
-        (LineDisturbance.UNSEEN, 7.6, Verdict.FAIL, "cross traffic that is not visible: 0 fails by day"),
-        (LineDisturbance.UNSEEN, 20, Verdict.FAIL, "cross traffic that is not visible: 0 fails by day"),
-        (LineDisturbance.LOSS, 20, Verdict.FAIL, "20 Mbit/s with random loss never fails, of 12"),
-        (
-            LineDisturbance.BUCKET,
-            6,
-            Verdict.UNDETERMINED,
-            "a bucket of 2 MB over 6 Mbit/s is found every time",
-        ),
-        (LineDisturbance.POLICER, 7.6, Verdict.FAIL, "a policer at 7.6 Mbit/s is found and named every time"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "rate", "verdict", "bar"), [
+    (LineDisturbance.SEEN, 7.6, Verdict.PASS, "cross traffic through the measured interface: 0 wrong, of 16"),
+    (LineDisturbance.UNSEEN, 7.6, Verdict.FAIL, "cross traffic that is not visible: 0 fails by day"),
+    (LineDisturbance.UNSEEN, 20, Verdict.FAIL, "cross traffic that is not visible: 0 fails by day"),
+    (LineDisturbance.LOSS, 20, Verdict.FAIL, "20 Mbit/s with random loss never fails, of 12"),
+    (LineDisturbance.BUCKET, 6, Verdict.UNDETERMINED, "a bucket of 2 MB over 6 Mbit/s is found every time"),
+    (LineDisturbance.POLICER, 7.6, Verdict.FAIL, "a policer at 7.6 Mbit/s is found and named every time"),
+])  # fmt: skip
 def test_a_wrong_verdict_misses_the_bar_of_its_kind(
     kind: LineDisturbance, rate: float, verdict: Verdict, bar: str
 ) -> None:

@@ -30,26 +30,23 @@ def icmp(kind: int, number: int) -> bytes:
     return ip + struct.pack("!BBHHH", kind, 0, 0, 77, number) + bytes(16)
 
 
-@pytest.mark.parametrize(
-    ("key", "head", "number"),
-    [
-        (truth.stamp_number, udp(50_000, STAMP_PORT, REQUEST), 7),
-        (truth.stamp_number, udp(STAMP_PORT, 50_000, REPLY), 7),
-        (truth.stamp_number, udp(STAMP_PORT, 50_000, REPLY[:40]), None),
-        (truth.stamp_number, udp(50_000, 53, REQUEST), None),
-        (truth.stamp_number, icmp(8, 7), None),
-        (truth.stamp_own_number, udp(50_000, STAMP_PORT, REQUEST), 7),
-        (truth.stamp_own_number, udp(STAMP_PORT, 50_000, REPLY), 9),
-        (truth.ping_number, icmp(8, 513), 513),
-        (truth.ping_number, icmp(0, 513), 513),
-        (truth.ping_number, icmp(3, 513), None),
-        (truth.ping_number, udp(50_000, STAMP_PORT, REQUEST), None),
-        (truth.irtt_number, udp(40_000, truth.IRTT_PORT, bytes.fromhex(IRTT_REQUEST)), 1),
-        (truth.irtt_number, udp(truth.IRTT_PORT, 40_000, bytes.fromhex(IRTT_REPLY)), 1),
-        (truth.irtt_number, udp(40_000, truth.IRTT_PORT, bytes.fromhex(IRTT_OPEN)), None),
-        (truth.irtt_number, udp(40_000, truth.IRTT_PORT, bytes(3)), None),
-    ],
-)
+@pytest.mark.parametrize(("key", "head", "number"), [
+    (truth.stamp_number, udp(50_000, STAMP_PORT, REQUEST), 7),
+    (truth.stamp_number, udp(STAMP_PORT, 50_000, REPLY), 7),
+    (truth.stamp_number, udp(STAMP_PORT, 50_000, REPLY[:40]), None),
+    (truth.stamp_number, udp(50_000, 53, REQUEST), None),
+    (truth.stamp_number, icmp(8, 7), None),
+    (truth.stamp_own_number, udp(50_000, STAMP_PORT, REQUEST), 7),
+    (truth.stamp_own_number, udp(STAMP_PORT, 50_000, REPLY), 9),
+    (truth.ping_number, icmp(8, 513), 513),
+    (truth.ping_number, icmp(0, 513), 513),
+    (truth.ping_number, icmp(3, 513), None),
+    (truth.ping_number, udp(50_000, STAMP_PORT, REQUEST), None),
+    (truth.irtt_number, udp(40_000, truth.IRTT_PORT, bytes.fromhex(IRTT_REQUEST)), 1),
+    (truth.irtt_number, udp(truth.IRTT_PORT, 40_000, bytes.fromhex(IRTT_REPLY)), 1),
+    (truth.irtt_number, udp(40_000, truth.IRTT_PORT, bytes.fromhex(IRTT_OPEN)), None),
+    (truth.irtt_number, udp(40_000, truth.IRTT_PORT, bytes(3)), None),
+])  # fmt: skip
 def test_the_number_of_a_packet_is_read(key: truth.Key, head: bytes, number: int | None) -> None:
     assert key(head) == number
 

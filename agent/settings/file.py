@@ -1,4 +1,4 @@
-"""Reader of the secrets that ``agent.yaml`` names; they are checked.
+"""Reader of the secrets that ``agent.yaml`` names, which are checked, and the owner of its files.
 
 The resident agent does not import this module, which brings the YAML reader. It gets checked settings, and
 imports ``agent.settings.sections`` alone.
@@ -10,7 +10,12 @@ from msgspec import structs
 
 from agent.settings import rules
 from agent.settings.sections import AgentSettings, PeerAccessSettings, SnmpSettings
-from host import settings, shared_key
+from host import rights, settings, shared_key
+
+
+def become_owner_of_files(chosen: AgentSettings) -> None:
+    """Go on as the user whose journal and status file these are. Raises as ``rights.become_owner``."""
+    rights.become_owner(Path(chosen.journal.path), Path(chosen.runtime_directory))
 
 
 def peer_key(peer: PeerAccessSettings) -> bytes:

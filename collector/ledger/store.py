@@ -15,6 +15,7 @@ from collector.ledger.migrations.reading_again import read_again
 from collector.ledger.schema.layout import metadata
 from collector.ledger.schema.tables import SCHEMA_VERSION, version
 from collector.ledger.schema.values import VALUES
+from host import rights
 from host.lock import Lock, LockedError, lock_path
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ def prepare(engine: Engine, path: Path, *, upgrading: bool = True) -> int:
     not changed.
     """
     with suppress(OSError):  # SQLite says in the next step what is wrong with the place
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(rights.make_own(path))
     try:
         with engine.begin() as connection:
             found = _create_or_check(connection, path, upgrading)

@@ -22,7 +22,7 @@ def peer_key(peer: PeerAccessSettings) -> bytes:
     """Secret shared with the peer. Raises SettingsError if its file cannot be used."""
     if peer.key is not None:
         # A key in the settings file was checked with the other rules.
-        return peer.key.encode()
+        return peer.key.strip().encode()
     source = "the operator of the peer has the key of this site: write it there"
     key = shared_key.read_private("peer.key_file", Path(peer.key_file or ""), source).strip()
     problem = shared_key.problem(key, on_loopback=rules.is_loopback(peer.host))

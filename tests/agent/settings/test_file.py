@@ -6,9 +6,9 @@ import pytest
 from agent.configuration import load
 from agent.probes.interface.settings import InterfaceSettings
 from agent.settings.file import peer_key, snmp_community, with_community
-from agent.settings.rules import is_host
 from agent.settings.sections import AgentSettings, SnmpSettings
 from host.settings import SettingsError
+from net.addresses.host_text import host_problem
 
 HOURS_HELP = "write 07:00-19:00 or Mon-Fri 07:00-19:00, several separated by ;"
 SNMP = "line_counters: {source: snmp, snmp: {host: r, interface: 1, "
@@ -67,32 +67,72 @@ def test_two_lines_are_enough_on_one_machine(tmp_path: Path) -> None:
             "capacity.hours: '01:00-01:00': the begin is the end: for the whole day write 00:00-24:00",
         ),
         (
-            "site: a/b\npeer: {key: k}\n",
+            "site: a/b\npeer: {key: key-of-sixteen-bytes}\n",
             "site: not a site id: 1 to 64 letters, digits, - and _, beginning with a letter or digit",
         ),
         (
-            "site: '+'\npeer: {key: k}\n",
+            "site: '+'\npeer: {key: key-of-sixteen-bytes}\n",
             "site: not a site id: 1 to 64 letters, digits, - and _, beginning with a letter or digit",
         ),
         (
-            "site: A\npeer: {name: 'a b', key: k}\n",
+            "site: A\npeer: {name: 'a b', key: key-of-sixteen-bytes}\n",
             "peer.name: not a name: 1 to 64 letters, digits, . - and _, beginning with a letter or digit",
         ),
-        ("site: A\npeer: {host: a..b, key: k}\n", "peer.host: neither a host name nor an address"),
-        ("site: A\npeer: {host: 'a b', key: k}\n", "peer.host: neither a host name nor an address"),
+        (
+            "site: A\npeer: {host: a..b, key: key-of-sixteen-bytes}\n",
+            "peer.host: neither a host name nor an address",
+        ),
+        (
+            GOOD + "broker: {host: 'mqtts://b.example'}\n",
+            "broker.host: write the host alone, without mqtt:// or the like",
+        ),
+        (
+            "site: A\npeer: {host: 10.0.010.1, key: k}\n",
+            "peer.host: not an address: four numbers of 0 to 255 without leading zeros",
+        ),
+        (
+            (SNMP + "community: c}}\n" + GOOD).replace("host: r", "host: 'r:161'"),
+            "line_counters.snmp.host: write the host alone; the port is a setting of its own",
+        ),
+        (
+            "site: A\npeer: {key: key-of-sixteen-bytes, key_id: 015}\n",
+            (
+                "peer.key_id: line 2: a number with a leading zero, a colon or the like:"
+                " write it in plain digits, or a text in quotes"
+            ),
+        ),
+        (
+            "site: A\npeer: {host: 'a b', key: key-of-sixteen-bytes}\n",
+            "peer.host: neither a host name nor an address",
+        ),
         (
             "site: A\npeer: {host: 192.0.2.1}\n",
             "peer: no key: set peer.key_file (or peer.key) to the secret shared with the peer",
         ),
-        ("site: A\npeer: {key: k, key_file: f}\n", "peer: both key and key_file are set: keep one"),
-        ("site: A\npeer: {key: ''}\n", "peer.key: a key has 1 to 64 bytes"),
-        ("site: A\npeer: {key: " + "k" * 65 + "}\n", "peer.key: a key has 1 to 64 bytes"),
+        (
+            "site: A\npeer: {key: key-of-sixteen-bytes, key_file: f}\n",
+            "peer: both key and key_file are set: keep one",
+        ),
+        (
+            "site: A\npeer: {key: ''}\n",
+            "peer.key: a key has 16 to 64 bytes: make one with openssl rand -hex 24",
+        ),
+        (
+            "site: A\npeer: {key: " + "k" * 65 + "}\n",
+            "peer.key: a key has 16 to 64 bytes: make one with openssl rand -hex 24",
+        ),
         (
             "site: A\npeer: {key: 12}\n",
             "peer.key: expected text or nothing, got a whole number: write it in quotes",
         ),
-        ("site: A\npeer: {key: k, key_id: 256}\n", "peer.key_id: expected a whole number <= 255"),
-        ("site: A\npeer: {key: k, stamp_port: 0}\n", "peer.stamp_port: expected a whole number >= 1"),
+        (
+            "site: A\npeer: {key: key-of-sixteen-bytes, key_id: 256}\n",
+            "peer.key_id: expected a whole number <= 255",
+        ),
+        (
+            "site: A\npeer: {key: key-of-sixteen-bytes, stamp_port: 0}\n",
+            "peer.stamp_port: expected a whole number >= 1",
+        ),
         (
             "site: A\npeer: {host: peer.example, key: example-key-change-me}\n",
             "peer.key: the example key is known to everybody: only a peer on this machine may use it",
@@ -206,7 +246,7 @@ def test_every_mistake_has_its_message(tmp_path: Path, text: str, message: str) 
 
 @pytest.mark.parametrize("host", ["peer.example.", "fe80::1%eth0", "2001:db8::1", "10.0.0.1", "p-1_a"])
 def test_names_and_addresses_are_hosts(host: str) -> None:
-    assert is_host(host)
+    assert host_problem(host) is None
 
 
 def key_file(tmp_path: Path, text: str, mode: int = 0o600) -> Path:
@@ -217,16 +257,20 @@ def key_file(tmp_path: Path, text: str, mode: int = 0o600) -> Path:
 
 
 def test_the_key_is_read_from_its_file(tmp_path: Path) -> None:
-    path = key_file(tmp_path, "a secret\n")
+    path = key_file(tmp_path, "\ufeffa secret of sixteen bytes \r\n")
     settings = read(tmp_path, f"site: A\npeer: {{host: peer.example, key_file: {path}}}\n")
-    assert peer_key(settings.peer) == b"a secret"
+    assert peer_key(settings.peer) == b"a secret of sixteen bytes"
+    # The same secret as in a peer's settings, which are stripped, too.
+    settings = read(tmp_path, "site: A\npeer: {key: 'a secret of sixteen bytes '}\n")
+    assert peer_key(settings.peer) == b"a secret of sixteen bytes"
 
 
 @pytest.mark.parametrize(
     ("text", "mode", "message"),
     [
-        ("a secret", 0o644, "others can read it: chmod 600"),
-        ("", 0o600, "a key has 1 to 64 bytes"),
+        ("a secret of sixteen bytes", 0o644, "others can read it: chmod 600"),
+        ("fifteen bytes..", 0o600, "a key has 16 to 64 bytes"),
+        ("", 0o600, "a key has 16 to 64 bytes: make one with openssl rand -hex 24"),
         ("example-key-change-me", 0o600, "the example key is known to everybody"),
     ],
 )

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from agent import configuration
 from agent.probes import PROBES
+from agent.settings.file import become_owner_of_files
 from agent.settings.sections import AgentSettings
 from host import command_line
 from host.finding import CODES
+from host.settings import belonging_to
 
 PROGRAM = "plancher-agent"
 DEFAULT_FILE = "agent.yaml"
@@ -65,6 +67,8 @@ def _dispatch(arguments: Sequence[str] | None) -> int:
 
         return check.main(parsed.file)
     chosen = configuration.load(parsed.file)
+    with belonging_to(parsed.file):
+        become_owner_of_files(chosen)
     if parsed.command == "run":
         from agent.commands import run
 

@@ -19,12 +19,13 @@ from collector.ledger.place import LedgerError
 from collector.model.inventory import InventoryError
 from collector.pages.completeness import account
 from collector.service.service import CollectorService, now_us
-from host import command_line, log
+from collector.settings import CollectorSettings
+from host import command_line, log, rights
 from host.command_line import Parser
 from host.exits import Exit
 from host.finding import CODES, CheckFinding, exit_code, print_finding
 from host.notify import Notifier
-from host.settings import SettingsError
+from host.settings import SettingsError, belonging_to
 from host.units import counted
 from net.mqtt import BrokerError
 
@@ -93,8 +94,15 @@ def _add_ledger(commands: "_SubParsersAction[Parser]") -> None:
             added.add_argument("backup", type=Path, metavar="BACKUP", help="backup file to restore from")
 
 
+def _load(path: Path) -> CollectorSettings:
+    chosen = settings.load(path)
+    with belonging_to(path):
+        rights.become_owner(Path(chosen.ledger.path))
+    return chosen
+
+
 def _run(options: Namespace) -> Exit:
-    chosen = settings.load(options.file)
+    chosen = _load(options.file)
     log.start(chosen.log_level)
     try:
         asyncio.run(_until_stopped(CollectorService(chosen)))
@@ -133,7 +141,7 @@ async def _until_stopped(program: CollectorService) -> None:
 def _check(options: Namespace) -> Exit:
     log.start("error")  # the broker's answer becomes a finding; a log line would repeat it
     try:
-        chosen = settings.load(options.file)
+        chosen = _load(options.file)
     except SettingsError as error:
         return print_finding(CheckFinding("settings", str(error), Exit.CONFIGURATION))
     print_finding(CheckFinding("settings", str(options.file)))
@@ -141,6 +149,7 @@ def _check(options: Namespace) -> Exit:
 
 
 def _verify(options: Namespace) -> Exit:
+    rights.become_owner(options.ledger)
     try:
         found = verify(options.ledger, now_us(), _to_stderr)
     except LedgerError as error:
@@ -156,6 +165,8 @@ def _verify(options: Namespace) -> Exit:
 
 
 def _back_up(options: Namespace) -> Exit:
+    # The target is what is written; the backups of root are often in a folder of root.
+    rights.become_owner(options.target)
     try:
         found = back_up(options.ledger, options.target, now_us(), _to_stderr, replace=options.force)
     except LedgerError as error:
@@ -165,6 +176,7 @@ def _back_up(options: Namespace) -> Exit:
 
 
 def _restore(options: Namespace) -> Exit:
+    rights.become_owner(options.ledger)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")  # the upgrade of an older backup logs
     try:
         aside = restore(options.ledger, options.backup, now_us(), _to_stderr)
@@ -177,6 +189,7 @@ def _restore(options: Namespace) -> Exit:
 
 
 def _create(options: Namespace) -> Exit:
+    rights.become_owner(options.ledger)
     try:
         create(options.ledger)
     except LedgerError as error:
@@ -186,6 +199,7 @@ def _create(options: Namespace) -> Exit:
 
 
 def _certificates(options: Namespace) -> Exit:
+    rights.become_owner(options.directory / "ca.key")
     return certificates.run(options, print, _to_stderr)
 
 

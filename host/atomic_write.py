@@ -4,6 +4,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from host import rights
+
 
 def replace(path: Path, content: bytes, *, durably: bool) -> None:
     """Write a new file beside ``path`` and rename it over the old one.
@@ -14,7 +16,9 @@ def replace(path: Path, content: bytes, *, durably: bool) -> None:
     new = path.with_name(f"{path.name}.new")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with new.open("wb") as file:
+        # What an interrupted write, or somebody else, left there is never written through.
+        new.unlink(missing_ok=True)
+        with open(rights.make_own(new, 0o666), "wb") as file:  # noqa: PTH123 -- a descriptor
             file.write(content)
             if durably:
                 file.flush()

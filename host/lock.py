@@ -5,6 +5,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from host import rights
+
 
 class LockedError(Exception):
     """Another process has the lock; ``holder`` is its id as found in the file, or ``unknown``."""
@@ -21,8 +23,7 @@ class Lock:
     """
 
     def __init__(self, path: Path) -> None:
-        descriptor = os.open(lock_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        give_to_owner(descriptor, path.parent)
+        descriptor = rights.open_own(lock_path(path))
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -45,23 +46,18 @@ class Lock:
 def is_held(path: Path) -> bool:
     """Check if a process has the lock now, as far as this user may see."""
     try:
-        with lock_path(path).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except (FileNotFoundError, PermissionError):
+        descriptor = rights.open_existing(lock_path(path), os.O_RDONLY)
+    except OSError:
         return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True
+    finally:
+        os.close(descriptor)
     return False
 
 
 def lock_path(path: Path) -> Path:
     """Path of the lock file of ``path``."""
     return path.with_name(path.name + ".lock")
-
-
-def give_to_owner(descriptor: int, folder: Path) -> None:
-    """Give a file created by root to the owner of its folder, whose program could not open it otherwise."""
-    if os.geteuid() == 0:
-        with suppress(OSError):
-            owner = folder.stat()
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)

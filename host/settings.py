@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 import msgspec
 import yaml
 
-from host import units
+from host import plain_yaml, units
+from host.plain_yaml import SettingsError as SettingsError
 
 Settings = TypeVar("Settings")
 # PyYAML asks each open bracket about each token: without a bound a wrong file would take minutes.
@@ -38,22 +39,6 @@ _KINDS = {
     "datetime": "a date and time",
 }
 _SCALARS = {"int", "float", "bool", "date", "datetime"}
-
-
-class SettingsError(Exception):
-    """Error in the settings. The text names the file, the place and what to do."""
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML loader that refuses a duplicate key, of which YAML would silently use the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for index, key in enumerate(keys):
-            if key in keys[:index]:
-                line = node.value[index][0].start_mark.line + 1
-                raise SettingsError(f"line {line}: `{key}` is written twice: keep one")
-        return super().construct_mapping(node, deep)
 
 
 def load(path: Path, kind: type[Settings]) -> Settings:
@@ -89,7 +74,8 @@ def _read(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise SettingsError(f"larger than {MAX_FILE_BYTES} bytes: this is no settings file")
-        return path.read_text(encoding="utf-8")
+        # Windows' editors begin a text file with a byte order mark.
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise SettingsError("no such file: give the path of a settings file") from None
     except UnicodeDecodeError:
@@ -100,7 +86,7 @@ def _read(path: Path) -> str:
 
 def _parse(text: str) -> object:
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 -- _Loader is a SafeLoader
+        return plain_yaml.load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""

@@ -5,6 +5,9 @@ from pathlib import Path
 from host.settings import SettingsError
 
 EXAMPLE = "example-key-change-me"
+# 128 bits, as a key of HMAC-SHA-256-128 needs at the least (RFC 2104 section 3); a shorter one can be guessed
+# from one recorded packet.
+MIN_BYTES = 16
 # The reference program of RFC 9946 takes no longer secret, and both ends must accept the same ones.
 MAX_BYTES = 64
 
@@ -18,7 +21,8 @@ def read_private(place: str, path: Path, source: str) -> str:
     try:
         if path.stat().st_mode & 0o077:
             raise SettingsError(f"{place}: {path}: others can read it: chmod 600 {path}")
-        return path.read_text(encoding="utf-8")
+        # Windows' editors begin a text file with a byte order mark.
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise SettingsError(f"{place}: {path}: not text: this is no key file") from None
     except FileNotFoundError:
@@ -36,8 +40,10 @@ def problem(key: str, *, on_loopback: bool) -> str | None:
 
     ``on_loopback``: only this machine can reach the peer.
     """
-    if not 1 <= len(key.encode()) <= MAX_BYTES:
-        return f"a key has 1 to {MAX_BYTES} bytes"
+    if not MIN_BYTES <= len(key.encode()) <= MAX_BYTES:
+        return f"a key has {MIN_BYTES} to {MAX_BYTES} bytes: make one with openssl rand -hex 24"
+    if not key.isprintable():
+        return "a character in it cannot be seen: write the key anew"
     if key == EXAMPLE and not on_loopback:
         return "the example key is known to everybody: only a peer on this machine may use it"
     return None

@@ -5,7 +5,8 @@ import re
 from typing import ClassVar, TypeVar
 
 _FOUND: dict[type, str] = {bool: "true or false", list: "a list", dict: "a section", type(None): "nothing"}
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z/]+)")
+# A leading zero may mean an octal number, or a digit that was lost.
+_QUANTITY = re.compile(r"((?:0|[1-9][0-9]*)(?:\.[0-9]+)?)\s*([A-Za-z/]+)")
 
 
 class BitRate(int):

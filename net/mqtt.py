@@ -369,7 +369,7 @@ def _password(broker: Broker) -> str | None:
     try:
         if path.stat().st_mode & 0o077:
             raise BrokerError(f"broker.password_file: {path}: others can read it: chmod 600 {path}")
-        return path.read_text(encoding="utf-8").strip()
+        return path.read_text(encoding="utf-8-sig").strip()
     except OSError as error:
         raise BrokerError(f"broker.password_file: {path}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -6,6 +6,7 @@ content read before stays in use, and the log says so.
 
 import logging
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -81,6 +82,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     if tls.key and not tls.certificate:
         raise BrokerError("broker.tls.key: of no use without broker.tls.certificate")
     if tls.certificate:
+        _refuse_if_open(tls)
         try:
             # Without a password OpenSSL would ask for one at the terminal and wait.
             context.load_cert_chain(tls.certificate, tls.key, password="")
@@ -89,6 +91,18 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
                 f"broker.tls.certificate: {tls.certificate}: not usable ({_why(error)})"
             ) from None
     return context
+
+
+def _refuse_if_open(tls: Tls) -> None:
+    """Refuse a private key that others can read. Raises BrokerError."""
+    # Without a key of its own the certificate's file has the key, too.
+    name, setting = (tls.key, "key") if tls.key else (tls.certificate, "certificate")
+    # A missing file is a finding of whoever reads it.
+    with suppress(OSError):
+        if Path(name or "").stat().st_mode & 0o077:
+            raise BrokerError(
+                f"broker.tls.{setting}: {name}: others can read the key in it: chmod 600 {name}"
+            )
 
 
 def _stamps(tls: Tls) -> tuple[tuple[int, ...] | None, ...]:

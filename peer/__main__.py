@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from host import command_line, log
+from host import command_line, log, rights
 from host.exits import Exit
 from host.finding import CODES, CheckFinding, exit_code, print_finding
 from host.notify import Notifier
@@ -55,6 +55,8 @@ def _load(path: Path) -> tuple[PeerSettings, dict[int, bytes]]:
     chosen = settings.load(path)
     # A mistake in a key file names the settings file, too: that is the file which the operator knows.
     with belonging_to(path):
+        if chosen.broker is not None:
+            rights.become_owner(Path(chosen.tests.path))
         return chosen, settings.secrets(chosen)
 
 

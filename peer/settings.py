@@ -11,6 +11,7 @@ from msgspec import Meta, Struct, field
 from host import log, settings, shared_key
 from host.settings import SettingsError
 from host.units import BitRate, ByteSize, Seconds
+from net.addresses.host_text import host_problem
 from net.mqtt import Broker
 from outbox.delivery.pace import Pace
 from peer.admission import AdmissionLimits
@@ -23,8 +24,8 @@ from wire.udpstp.reception import Limits
 
 # keyId is one octet of the Setup Request (RFC 9946 section 6.1).
 MAX_KEY_ID = 255
-_PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
-_KEY_ID = re.compile(r"[0-9]{1,3}")
+_PORTS = re.compile(r"([1-9][0-9]{3,4})-([1-9][0-9]{3,4})")
+_KEY_ID = re.compile(r"0|[1-9][0-9]{0,2}")
 LEAST_SIZE = 1_000_000
 BACKLOG_INTERVAL_S = 1.0
 
@@ -155,6 +156,8 @@ def _host(chosen: PeerSettings) -> str | None:
         ipaddress.ip_address(chosen.host)
     except ValueError:
         return "host: not an IP address: the one to listen at, or 0.0.0.0 for all of this machine"
+    if chosen.broker is not None and (problem := host_problem(chosen.broker.host)):
+        return f"broker.host: {problem}"
     if chosen.log_level not in log.LEVELS:
         return f"log_level: expected one of {', '.join(log.LEVELS)}"
     return None
@@ -231,7 +234,9 @@ def _text(place: str, key: KeySettings) -> str:
 def _key_line(place: str, line: str) -> tuple[int, str]:
     parts = line.split(maxsplit=1)
     if len(parts) != 2 or not _KEY_ID.fullmatch(parts[0]) or int(parts[0]) > MAX_KEY_ID:
-        raise SettingsError(f"{place}: expected a key id of 0 to {MAX_KEY_ID}, a space, and the secret")
+        raise SettingsError(
+            f"{place}: expected a key id of 0 to {MAX_KEY_ID} without leading zeros, a space, and the secret"
+        )
     # Only the ends are stripped: a secret may contain spaces.
     return int(parts[0]), parts[1].strip()
 

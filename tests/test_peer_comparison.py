@@ -18,7 +18,7 @@ from tests.test_end_to_end import SITE, query, settings
 PEER = "pop-1"
 TESTS = 4
 WITHIN_S = 120.0
-SECRET = "a shared secret"
+SECRET = "a secret that is shared"
 
 KEPT = "SELECT epoch, seq FROM record"
 LEDGER = "SELECT epoch, seq FROM peer_tests"

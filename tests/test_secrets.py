@@ -23,7 +23,7 @@ from tests.deploy.shipped_broker import shipped_broker
 from tests.processes import free_port, running, wait_until
 
 SITE = "0631234A"
-KEY, OTHER_KEY = "key-kept-secret", "other-key-kept-secret"
+KEY, OTHER_KEY = "shared-key-kept-secret", "other-key-kept-secret"
 PASSWORDS = {user: f"{user}-password-kept-secret" for user in (SITE, COLLECTOR, PEER)}
 SECRETS = (KEY, OTHER_KEY, *PASSWORDS.values())
 ONLY_STAMP = {"floor": "1 h", "stamp": "1 s", "path": None, "capacity": None, "interface": None}

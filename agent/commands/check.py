@@ -24,6 +24,7 @@ from agent.report import remedies
 from agent.schedule.runner import Runner
 from agent.service import wiring
 from agent.settings import rules as settings_rules
+from agent.settings.file import become_owner_of_files
 from agent.settings.sections import AgentSettings
 from agent.task.task import ProbeContext, Task
 from agent.train.peer_address import peer_answers
@@ -60,6 +61,7 @@ def main(path: Path) -> int:
     try:
         chosen = configuration.load(path)
         with belonging_to(path):
+            become_owner_of_files(chosen)
             context = wiring.probe_context(chosen, Clock().read)
     except SettingsError as error:
         return print_finding(CheckFinding("settings", str(error), Exit.CONFIGURATION))

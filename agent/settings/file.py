@@ -1,4 +1,4 @@
-"""Reader of the secrets that ``agent.yaml`` names; they are checked.
+"""Reader of the secrets that ``agent.yaml`` names, which are checked, and the owner of its files.
 
 The resident agent does not import this module, which brings the YAML reader. It gets checked settings, and
 imports ``agent.settings.sections`` alone.
@@ -10,14 +10,19 @@ from msgspec import structs
 
 from agent.settings import rules
 from agent.settings.sections import AgentSettings, PeerAccessSettings, SnmpSettings
-from host import settings, shared_key
+from host import rights, settings, shared_key
+
+
+def become_owner_of_files(chosen: AgentSettings) -> None:
+    """Go on as the user whose journal and status file these are. Raises as ``rights.become_owner``."""
+    rights.become_owner(Path(chosen.journal.path), Path(chosen.runtime_directory))
 
 
 def peer_key(peer: PeerAccessSettings) -> bytes:
     """Secret shared with the peer. Raises SettingsError if its file cannot be used."""
     if peer.key is not None:
         # A key in the settings file was checked with the other rules.
-        return peer.key.encode()
+        return peer.key.strip().encode()
     source = "the operator of the peer has the key of this site: write it there"
     key = shared_key.read_private("peer.key_file", Path(peer.key_file or ""), source).strip()
     problem = shared_key.problem(key, on_loopback=rules.is_loopback(peer.host))

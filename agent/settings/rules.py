@@ -4,19 +4,17 @@ A broken rule is one line for a person: the setting, and what to do. It never re
 """
 
 import ipaddress
-import re
 
 from agent.settings import hours
 from agent.settings.sections import FLOOR_LEAST, FLOOR_MOST, AgentSettings, ReflectorKind, SnmpSettings
 from host import log
 from host.units import ByteSize
+from net.addresses.host_text import host_problem
 from wire import ip_layer
 from wire.messages.topics import is_site_id
 
 # Fewer bytes would empty no bucket that hides a slow line.
 PRE_DRAIN_LEAST, PRE_DRAIN_MOST = ByteSize(100_000), ByteSize(100_000_000)
-
-_LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 
 def first_problem(chosen: AgentSettings) -> str | None:
@@ -28,6 +26,7 @@ def first_problem(chosen: AgentSettings) -> str | None:
         _hours,
         _stamp,
         _line_counters,
+        _broker,
         _uplink,
         _storage,
     )
@@ -44,8 +43,8 @@ def _peer(chosen: AgentSettings) -> str | None:
     peer = chosen.peer
     if not is_site_id(peer.name.replace(".", "_")):
         return "peer.name: not a name: 1 to 64 letters, digits, . - and _, beginning with a letter or digit"
-    if not is_host(peer.host):
-        return "peer.host: neither a host name nor an address"
+    if problem := host_problem(peer.host):
+        return f"peer.host: {problem}"
     if peer.key is None and peer.key_file is None:
         return "peer: no key: set peer.key_file (or peer.key) to the secret shared with the peer"
     if peer.key is not None and peer.key_file is not None:
@@ -56,17 +55,8 @@ def _peer(chosen: AgentSettings) -> str | None:
 def _key(key: str, peer_host: str) -> str | None:
     from host import shared_key
 
-    problem = shared_key.problem(key, on_loopback=is_loopback(peer_host))
+    problem = shared_key.problem(key.strip(), on_loopback=is_loopback(peer_host))
     return f"peer.key: {problem}" if problem else None
-
-
-def is_host(host: str) -> bool:
-    """True if ``host`` may be a host name (labels of 1 to 63 letters, digits, - and _) or an address."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return all(_LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
-    return True
 
 
 def is_loopback(host: str) -> bool:
@@ -131,8 +121,8 @@ def _line_counters(chosen: AgentSettings) -> str | None:
 def _snmp(snmp: SnmpSettings | None) -> str | None:
     if snmp is None:
         return "line_counters.snmp: missing: the router's host, interface and community_file"
-    if not is_host(snmp.host):
-        return "line_counters.snmp.host: neither a host name nor an address"
+    if problem := host_problem(snmp.host):
+        return f"line_counters.snmp.host: {problem}"
     if snmp.community is None and snmp.community_file is None:
         return "line_counters.snmp: no community: set community_file (or community) to the router's"
     if snmp.community is not None and snmp.community_file is not None:
@@ -145,7 +135,14 @@ def _snmp(snmp: SnmpSettings | None) -> str | None:
 
 def community_problem(community: str) -> str | None:
     """Reason why a word cannot be a community, without repeating it, or None."""
-    return None if 1 <= len(community.encode()) <= 64 else "a community has 1 to 64 bytes"
+    if not 1 <= len(community.encode()) <= 64:
+        return "a community has 1 to 64 bytes"
+    return None if community.isprintable() else "a character in it cannot be seen: write it anew"
+
+
+def _broker(chosen: AgentSettings) -> str | None:
+    problem = host_problem(chosen.broker.host)
+    return f"broker.host: {problem}" if problem else None
 
 
 def _uplink(chosen: AgentSettings) -> str | None:

@@ -17,7 +17,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from host.lock import Lock, LockedError, give_to_owner, lock_path
+from host import rights
+from host.lock import Lock, LockedError, lock_path
 
 _MARK = """\
 A ledger was begun here. If {name} is missing, put it back or restore a backup:
@@ -108,10 +109,8 @@ def mark_path(path: Path) -> Path:
 def mark(path: Path) -> None:
     """Mark that there is a ledger at ``path``; on a full disk the next start does."""
     with suppress(OSError):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(mark_path(path), flags, 0o600)
+        descriptor = rights.make_own(mark_path(path))
         try:
-            give_to_owner(descriptor, path.parent)
             os.write(descriptor, _MARK.format(name=path).encode())
         finally:
             os.close(descriptor)

@@ -17,6 +17,7 @@ from collector.ledger.place import LedgerError, refuse_to_begin_anew
 from collector.ledger.schema.layout import metadata
 from collector.ledger.schema.tables import SCHEMA_VERSION, resends, version
 from collector.ledger.schema.values import VALUES
+from host import rights
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def prepare(engine: Engine, path: Path, *, upgrading: bool = True, anew: bool = 
     if not anew:
         refuse_to_begin_anew(path)
     with suppress(OSError):  # SQLite says in the next step what is wrong with the place
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(rights.make_own(path))
     try:
         with engine.begin() as connection:
             found = _create_or_check(connection, path, upgrading)

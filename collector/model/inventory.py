@@ -6,7 +6,7 @@ The text is checked as a whole: one mistake anywhere refuses it, and every mista
 import csv
 import difflib
 import io
-import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -31,6 +31,9 @@ DEFAULT_FLOOR_BPS = 8_000_000
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_PROBLEMS = 20
 MAX_TEXT = 200
+# A leading zero may be a digit that was lost, or an octal number.
+_DEGREES = re.compile(r"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+_PLAIN = re.compile(r"0|[1-9][0-9]*")
 MOST_COLUMNS = 100  # a header of more is no inventory, and its problems are not worth listing one by one
 
 
@@ -171,13 +174,8 @@ class _Reading:
         text = row.get(column, "")
         if not text:
             return None
-        try:
-            degrees = float(text)
-        except ValueError:
-            degrees = math.nan
-        # NaN and infinity fail this comparison, too.
-        if abs(degrees) <= bound:
-            return degrees
+        if _DEGREES.fullmatch(text) and abs(float(text)) <= bound:
+            return float(text)
         self._add_problem(
             line, f"column {column}: {text!r} is not a number of degrees from -{bound} to {bound}"
         )
@@ -189,7 +187,7 @@ class _Reading:
             return DEFAULT_FLOOR_BPS
         try:
             # A bare number is in bit/s; with a unit, the text is a quantity as in the settings.
-            floor = units.parse(units.BitRate, int(text) if text.isdecimal() else text)
+            floor = units.parse(units.BitRate, int(text) if _PLAIN.fullmatch(text) else text)
         except ValueError as error:
             self._add_problem(line, f"column {column}: {error}")
             return 0

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from host.lock import give_to_owner
+from host import rights
 from wire.records import ClockReading
 
 BYTES = 512  # a sector: written whole or not at all
@@ -21,8 +21,6 @@ MOST_EPOCHS = 8
 # Linux writes a page back after 30 s and looks for such pages every 5, and ext4 commits every 5
 # (vm.dirty_expire_centisecs, vm.dirty_writeback_centisecs).
 WRITE_BACK_US = 45_000_000
-
-_OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # whatever stands there: no waiting for it
 
 
 class Reach(Struct, frozen=True, array_like=True):
@@ -61,7 +59,7 @@ def path_beside(journal: Path) -> Path:
 def read(path: Path) -> Heartbeat | None:
     """The last heartbeat, None where there is none that can be read."""
     try:
-        descriptor = os.open(path, _OPEN)
+        descriptor = rights.open_existing(path)
         try:
             found = _FILE.decode(os.pread(descriptor, BYTES, 0))
         finally:
@@ -73,9 +71,8 @@ def read(path: Path) -> Heartbeat | None:
 
 def write(path: Path, heartbeat: Heartbeat) -> None:
     """Write over the last one. Raises OSError if the disk does not take it."""
-    descriptor = os.open(path, _OPEN | os.O_CREAT, 0o600)
+    descriptor = rights.open_own(path)
     try:
-        give_to_owner(descriptor, path.parent)
         os.pwrite(descriptor, _encoded(heartbeat), 0)
     finally:
         os.close(descriptor)

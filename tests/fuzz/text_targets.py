@@ -235,10 +235,13 @@ _SPENT = messages.encode(byte_budget.BudgetSpent(_TODAY, 999_999_999, 1_999_999_
 _HANDOVER = msgspec.json.encode(Handover(_MINIMAL, b"k", "0.1.0"), enc_hook=handover._number)
 _ON_TOPICS = (f"qos/v1/{SITE}/results".encode(), f"qos/v1/peers/{PEER}/tests".encode())
 _AGENTS = (
-    b"site: A\npeer: {key: k}\nfloor: {down: 8 Mbit/s, site_hours: 'Mon-Fri 07:00-19:00'}\n",
-    b"site: 'B'\npeer:\n  host: 127.0.0.1\n  key: k\nschedule:\n  stamp: 1 min\n  path: null\n",
+    b"site: A\npeer: {key: sixteen-of-bytes}\nfloor: {down: 8 Mbit/s, site_hours: 'Mon-Fri 07:00-19:00'}\n",
+    (
+        b"site: 'B'\npeer:\n  host: 127.0.0.1\n  key: sixteen-of-bytes\n"
+        b"schedule:\n  stamp: 1 min\n  path: null\n"
+    ),
 )
-_PEERS = b"keys: [{id: 1, key: k}]\nudpstp: {port: 1, highest_rate: 10 Mbit/s}\n"
+_PEERS = b"keys: [{id: 1, key: sixteen-of-bytes}]\nudpstp: {port: 1, highest_rate: 10 Mbit/s}\n"
 _COLLECTORS = b"inventory: s.csv\nledger: {keep_payloads: 2 d}\n"
 
 TARGETS = (
@@ -258,8 +261,12 @@ TARGETS = (
         (_COLLECTORS, _yaml("collector.yaml")),
         slowest_s=YAML_S,
     ),
-    Target("keys-file", _settings(_keys_file), (b"1 secret\n# note\n2 other\n",)),
-    Target("key-file", _settings(_key_file), (b"secret\n",)),
+    Target(
+        "keys-file",
+        _settings(_keys_file),
+        (b"1 secret-of-sixteen-bytes\n# note\n2 other-secret-of-sixteen\n",),
+    ),
+    Target("key-file", _settings(_key_file), (b"secret-of-sixteen-bytes\n",)),
     Target("sites.csv", _inventory, ((ROOT / "sites.csv").read_bytes(), b"site_id;name\nA;B\n")),
     Target("status-file", _status, (messages.encode(_STATUS),)),
     Target("handover", _handover, (_HANDOVER,)),

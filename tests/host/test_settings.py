@@ -47,6 +47,13 @@ def test_a_file_becomes_settings(tmp_path: Path) -> None:
     )
 
 
+def test_a_byte_order_mark_and_line_ends_of_windows_are_read(tmp_path: Path) -> None:
+    text = b"\xef\xbb\xbfsite: A\r\nfloor:\r\n  tries: 2\r\n"
+    assert read(tmp_path, text) == Example("A", Floor(tries=2))
+
+
+ODDLY = ("015", "0x3", "1_0", "1:30")
+ODD = "a number with a leading zero, a colon or the like: write it in plain digits, or a text in quotes"
 QUANTITY = "expected a quantity such as"
 
 
@@ -76,6 +83,14 @@ QUANTITY = "expected a quantity such as"
     ("site: A\nclasses: [{dscp: x}]", "classes[0].dscp: expected a whole number, got text"),
     ("site: A\npassword: 12345",
      "password: expected text or nothing, got a whole number: write it in quotes"),
+    *((f"site: A\nfloor:\n  tries: {odd}", f"floor.tries: line 3: {ODD}") for odd in ODDLY),
+    ("site: A\nclasses: [{dscp: 046}]", f"classes[0].dscp: line 2: {ODD}"),
+    ("site: A\nfloor: {down: 010000000}", f"floor.down: line 2: {ODD}"),
+    ("site: A\nfloor: {down: 08 Mbit/s}", f"floor.down: {QUANTITY} '8 Mbit/s', got '08 Mbit/s'"),
+    ("site: A\ninterval: 1:30.5", f"interval: line 2: {ODD}"),
+    ("site: 0631234", f"site: line 1: {ODD}"),
+    ("site: &a A\nfloor: &f {tries: 1}\nclasses:\n  - <<: *f",
+     "classes[0]: line 4: `<<` is not read: write the settings themselves"),
     ("site: A\nsite: B", "line 2: `site` is written twice: keep one"),
     ("- A", "expected a section of `key: value` lines, got a list"),
     ("site: [A", "line 1, column 9: not valid YAML: expected ',' or ']', but got '<stream end>'"),

@@ -7,10 +7,13 @@ import pytest
 from host import shared_key
 from host.settings import SettingsError
 
+LENGTH = "a key has 16 to 64 bytes: make one with openssl rand -hex 24"
+
 
 @pytest.mark.parametrize(("key", "on_loopback", "problem"), [
-    ("k", False, None), ("é" * 32, False, None), (shared_key.EXAMPLE, True, None),
-    ("", True, "a key has 1 to 64 bytes"), ("é" * 33, True, "a key has 1 to 64 bytes"),
+    ("k" * 16, False, None), ("é" * 32, False, None), (shared_key.EXAMPLE, True, None),
+    ("", True, LENGTH), ("k" * 15, True, LENGTH), ("é" * 33, True, LENGTH),
+    ("\ufeff" + "k" * 16, True, "a character in it cannot be seen: write the key anew"),
     (shared_key.EXAMPLE, False,
      "the example key is known to everybody: only a peer on this machine may use it"),
 ])  # fmt: skip

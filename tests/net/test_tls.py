@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.certificates.authority import Authority
 from net.tls import BrokerError, Tls, tls_context
 from tests.servers import require
 
@@ -27,3 +28,20 @@ def test_unusable_tls_files_are_refused(tmp_path: Path) -> None:
         tls_context(Tls(certificate=str(tmp_path / "none.pem")))
     with pytest.raises(BrokerError, match=r"broker.tls.key: of no use without broker.tls.certificate"):
         tls_context(Tls(key=str(tmp_path / "key.pem")))
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_key_that_others_can_read_is_refused(tmp_path: Path, apart: bool) -> None:
+    made = Authority(tmp_path).make().issue("S1")
+    if not apart:
+        made.certificate.write_text(made.certificate.read_text() + made.key.read_text())
+        made.certificate.chmod(0o600)
+    key, setting = (made.key, "key") if apart else (made.certificate, "certificate")
+    tls = Tls(certificate=str(made.certificate), key=str(made.key) if apart else None)
+    tls_context(tls)
+    key.chmod(0o640)
+    with pytest.raises(BrokerError) as refused:
+        tls_context(tls)
+    assert str(refused.value) == (
+        f"broker.tls.{setting}: {key}: others can read the key in it: chmod 600 {key}"
+    )

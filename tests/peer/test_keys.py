@@ -19,7 +19,7 @@ from wire.udpstp.load import Ending
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "keys"
     path.touch(mode=0o600)
-    path.write_text("1 first-secret\n2 second-secret\n")
+    path.write_text("1 first-secret-of-16\n2 second-secret-of-16\n")
     return path
 
 
@@ -36,13 +36,15 @@ def test_changed_keys_are_used_and_logged_by_their_ids_alone(
     caplog.set_level(logging.DEBUG)
     keys = PeerKeys(chosen, settings.secrets(chosen))
     assert not keys.renew()
-    file.write_text("2 another-secret\n3 third-secret\n")
+    file.write_text("2 another-secret-of-16\n3 third-secret-of-16\n")
     assert keys.renew()
-    assert keys.secrets == {2: b"another-secret", 3: b"third-secret"}
+    assert keys.secrets == {2: b"another-secret-of-16", 3: b"third-secret-of-16"}
     assert [record.message for record in caplog.records] == ["keys renewed: 1 removed, 2 changed, 3 added"]
 
 
-@pytest.mark.parametrize("damage", ["", "one hidden-secret\n", "1 hidden-secret\n1 hidden-secret\n"])
+@pytest.mark.parametrize(
+    "damage", ["", "one hidden-secret-of-16\n", "1 hidden-secret-of-16\n1 hidden-secret-of-16\n"]
+)
 def test_files_with_mistakes_leave_the_keys_in_use_and_are_logged_once(
     file: Path, chosen: PeerSettings, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -53,7 +55,7 @@ def test_files_with_mistakes_leave_the_keys_in_use_and_are_logged_once(
     assert set(keys.secrets) == {1, 2}
     assert caplog.text.count("the keys from before stay in use") == 1
     assert "secret" not in caplog.text.replace("and the secret", "")
-    file.write_text("1 first-secret\n2 second-secret\n")
+    file.write_text("1 first-secret-of-16\n2 second-secret-of-16\n")
     assert not keys.renew()
     file.chmod(0o644)
     assert not keys.renew()
@@ -79,11 +81,11 @@ async def test_a_running_peer_uses_new_keys_and_refuses_old_ones(
     running = asyncio.create_task(served.run(stop))
     while not served.udpstp.serving:
         await asyncio.sleep(0.01)
-    assert await ending(1, b"first-secret") is Ending.COMPLETED
-    await asyncio.to_thread(file.write_text, "3 third-secret\n")
+    assert await ending(1, b"first-secret-of-16") is Ending.COMPLETED
+    await asyncio.to_thread(file.write_text, "3 third-secret-of-16\n")
     while served._keys.secrets.keys() != {3}:
         await asyncio.sleep(0.01)
-    assert await ending(3, b"third-secret") is Ending.COMPLETED
-    assert await ending(1, b"first-secret") is Ending.NO_ANSWER
+    assert await ending(3, b"third-secret-of-16") is Ending.COMPLETED
+    assert await ending(1, b"first-secret-of-16") is Ending.NO_ANSWER
     stop.set()
     await running

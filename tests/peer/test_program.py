@@ -39,7 +39,8 @@ def ports() -> tuple[int, int]:
 def file(tmp_path: Path, ports: tuple[int, int]) -> Path:
     path = tmp_path / "peer.yaml"
     path.write_text(
-        f"keys: [{{id: 3, key: hidden}}]\nudpstp: {{port: {ports[0]}}}\nstamp: {{port: {ports[1]}}}\n",
+        f"keys: [{{id: 3, key: hidden-of-16-byte}}]\n"
+        f"udpstp: {{port: {ports[0]}}}\nstamp: {{port: {ports[1]}}}\n",
         encoding="utf-8",
     )
     return path
@@ -187,7 +188,8 @@ def test_a_signal_ends_the_peer_in_order(running: "subprocess.Popen[str]", numbe
 
 def load(port: int, direction: Direction, seconds: int, **more: object) -> Awaitable[LoadReport]:
     return run_load(
-        "127.0.0.1", port, key_id=3, secret=b"hidden", direction=direction, row=2, duration_s=seconds, **more
+        "127.0.0.1", port, key_id=3, secret=b"hidden-of-16-byte",
+        direction=direction, row=2, duration_s=seconds, **more
     )  # fmt: skip
 
 

@@ -12,7 +12,9 @@ from peer.admission import AdmissionLimits
 from wire.udpstp.reception import Limits
 
 ROOT = Path(__file__).parents[2]
-KEYS = "keys: [{id: 1, key: something}]\n"
+KEY_LINE = "expected a key id of 0 to 255 without leading zeros, a space, and the secret"
+LENGTH = "a key has 16 to 64 bytes: make one with openssl rand -hex 24"
+KEYS = "keys: [{id: 1, key: something-something}]\n"
 
 
 def written(directory: Path, text: str) -> Path:
@@ -94,19 +96,31 @@ def test_messages_never_have_a_key_in_them(tmp_path: Path, text: str) -> None:
 
 
 def test_a_file_of_keys_and_a_file_of_one_key(tmp_path: Path) -> None:
-    lines = private(tmp_path, "# sites\n2 two words\n\n 255 last\n")
-    single = private(tmp_path, "one\n", name="single")
+    lines = private(tmp_path, "\ufeff# sites\r\n2 two words, sixteen \r\n\n 255 last-of-sixteen-bytes\n")
+    single = private(tmp_path, "\ufeffone-of-sixteen-bytes \r\n", name="single")
     path = written(tmp_path, f"keys: [{{id: 1, key_file: {single}}}]\nkeys_file: {lines}\n")
-    assert settings.secrets(settings.load(path)) == {1: b"one", 2: b"two words", 255: b"last"}
+    assert settings.secrets(settings.load(path)) == {
+        1: b"one-of-sixteen-bytes",
+        2: b"two words, sixteen",
+        255: b"last-of-sixteen-bytes",
+    }
 
 
 @pytest.mark.parametrize(("lines", "mode", "message"), [
     ("1 hidden\n", 0o640, "keys_file: {path}: others can read it: chmod 600 {path}"),
-    ("hidden\n", 0o600, "keys_file: {path}: line 1: expected a key id of 0 to 255, a space, and the secret"),
-    ("1 fine\n256 hidden\n", 0o600,
-     "keys_file: {path}: line 2: expected a key id of 0 to 255, a space, and the secret"),
-    ("1 fine\n1 hidden\n", 0o600, "keys_file: {path}: line 2: key id 1 is there twice: keep one"),
-    ("1 " + "hidden" * 11, 0o600, "keys_file: {path}: line 1: a key has 1 to 64 bytes"),
+    ("hidden\n", 0o600, "keys_file: {path}: line 1: " + KEY_LINE),
+    ("1 a-fine-key-of-16-bytes\n256 hidden-hidden-hidden\n", 0o600,
+     "keys_file: {path}: line 2: " + KEY_LINE),
+    ("1 a-fine-key-of-16-bytes\n015 hidden-hidden-hidden\n", 0o600,
+     "keys_file: {path}: line 2: " + KEY_LINE),
+    ("1 fifteen-hidden\n", 0o600, "keys_file: {path}: line 1: " + LENGTH),
+    ("1 a-fine-key-of-16-bytes\n\ufeff2 hidden-hidden-hidden\n", 0o600,
+     "keys_file: {path}: line 2: " + KEY_LINE),
+    ("1 hidden-hidden-\u200bhidden\n", 0o600,
+     "keys_file: {path}: line 1: a character in it cannot be seen: write the key anew"),
+    ("1 a-fine-key-of-16-bytes\n1 hidden-hidden-hidden\n", 0o600,
+     "keys_file: {path}: line 2: key id 1 is there twice: keep one"),
+    ("1 " + "hidden" * 11, 0o600, "keys_file: {path}: line 1: " + LENGTH),
     ("", 0o600, "keys: none found: agents are served only with a shared key"),
     (None, 0o600,
      ('keys_file: {path}: no such file: make it with a first key: echo "1 $(openssl rand -hex 24)" > {path}'
@@ -127,7 +141,7 @@ def test_the_example_key_is_refused_beyond_loopback(tmp_path: Path, host: str) -
 
 
 def test_settings_do_not_show_a_key(tmp_path: Path) -> None:
-    chosen = settings.load(written(tmp_path, "keys: [{id: 1, key: hidden}]"))
+    chosen = settings.load(written(tmp_path, "keys: [{id: 1, key: hidden-hidden-hidden}]"))
     assert "hidden" not in repr(chosen)
 
 

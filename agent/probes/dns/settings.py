@@ -6,9 +6,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from agent.settings.rules import is_host
 from agent.settings.sections import AgentSettings, Host, Port
 from host.units import Seconds
+from net.addresses.host_text import host_problem
 from net.addresses.preference import is_address
 
 MOST_NAMES, MOST_RESOLVERS = 16, 3
@@ -81,7 +81,7 @@ def _name(one: ExpectedName) -> str | None:
         return f": not ASCII: write {_ascii_form(one.name)}"
     if is_address(one.name):
         return f": {one.name} is an address: write a name"
-    if not is_host(one.name):
+    if host_problem(one.name):
         return ": not a host name: labels of 1 to 63 letters, digits, - and _, separated by dots"
     for place, text in enumerate(one.expect):
         try:

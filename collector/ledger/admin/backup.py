@@ -14,7 +14,7 @@ from collector.ledger.admin.verify import Progress, Tell, Verified, verify
 from collector.ledger.place import LedgerError, LedgerLock, mark
 from collector.ledger.read.terms import LAST_RECEIVED
 from collector.ledger.store import ask_again, connect, explain, prepare
-from host.lock import give_to_owner
+from host import rights
 
 PAGES = 5000  # copied between two looks at the clock
 MARGIN_US = 3_600_000_000
@@ -57,8 +57,6 @@ def restore(ledger: Path, backup: Path, now_us: int, tell: Tell) -> Path | None:
             _copy(backup, copy, tell)
             _ask_again(copy, backup, now_us)
             _verified(copy, f"backup {backup}", now_us, tell)
-            with copy.open("rb") as file:
-                give_to_owner(file.fileno(), ledger.parent)
             aside = _set_aside(ledger, now_us)
             _give_name(copy, ledger, replace=True)
             mark(ledger)
@@ -78,8 +76,6 @@ def create(ledger: Path) -> None:
             prepare(engine, ledger, anew=True)
         finally:
             engine.dispose()
-        with ledger.open("rb") as file:
-            give_to_owner(file.fileno(), ledger.parent)
         mark(ledger)
     finally:
         held.release()
@@ -88,6 +84,9 @@ def create(ledger: Path) -> None:
 def _must_exist(path: Path) -> None:
     if not path.is_file():
         raise LedgerError(f"ledger {path}: no such file")
+    # Root reads what this user may not: a link of this user would make it copy that.
+    if os.geteuid() == 0 and (link := rights.planted_link(path)):
+        raise LedgerError(f"ledger {path}: {link} is a link that another user made: name the file itself")
 
 
 @contextmanager
@@ -95,7 +94,7 @@ def _partial(path: Path) -> Iterator[Path]:
     """New file that only its owner may read; removed at the end unless it was renamed."""
     try:
         _remove(path)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.close(rights.make_own(path))
         yield path
     except FileNotFoundError:
         raise LedgerError(f"{path.parent}: no such folder: make it, or name another") from None

@@ -78,6 +78,13 @@ def test_a_french_spreadsheet_is_read_too() -> None:
             ["sites.csv, line 2, column lat: 'nan' is not a number of degrees from -90 to 90"],
         ),
         (
+            "site_id,name,lat,floor_down\nA,x,045.5,0800000\n",
+            [
+                "sites.csv, line 2, column lat: '045.5' is not a number of degrees from -90 to 90",
+                "sites.csv, line 2, column floor_down: expected a quantity such as '8 Mbit/s', got '0800000'",
+            ],
+        ),
+        (
             "site_id,name,floor_down\nA,x,8 Mb\n",
             [
                 (

@@ -8,7 +8,7 @@ from agent import configuration
 from agent.probes.dns.settings import DnsSettings, ExpectedName
 from host.settings import SettingsError
 
-GOOD = "site: A\npeer: {key: k}\n"
+GOOD = "site: A\npeer: {key: key-of-sixteen-bytes}\n"
 
 
 def read(folder: Path, text: str) -> DnsSettings:

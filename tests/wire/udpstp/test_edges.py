@@ -29,7 +29,7 @@ def test_the_first_packets_lost_are_no_stall_of_the_sender() -> None:
 
 
 def test_a_load_begins_behind_its_lead_in() -> None:
-    """Whoever watches the line's counters beside the load begins and ends with the load itself."""
+    """Counters of the line that are read beside the load begin and end with the load itself."""
     phase = client.begin_load(plan_for(Direction.DOWN), _accepted(pdu.DOWNSTREAM), 0, WALL, OVERHEAD)
     begun = []
     for sequence, size in enumerate((500, 33, 1056, 972, 972), start=1):

@@ -346,8 +346,10 @@ class ServerTest:
         """Stop the test: this program ends, or the client has set up another test."""
         if self._phase is _Phase.LOAD and self.heard:
             self._stop(now, ServerOutcome.STOPPED)
-        else:
-            self._phase = _Phase.DONE
+            return
+        if self._phase is _Phase.LOAD and self._close_at == _NEVER:
+            self.outcome = ServerOutcome.UNHEARD
+        self._phase = _Phase.DONE
 
 
 def _sizes(rate: pdu.SendingRate) -> tuple[int, int, int]:

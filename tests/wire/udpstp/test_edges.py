@@ -52,7 +52,7 @@ def test_a_peer_that_never_stops_sending_is_stopped(size: int, ending: Ending) -
         phase.receive(header + bytes(size - 32), now, WALL + now)
         phase.transmit(buffer, now, WALL + now)
     assert phase.ending is ending
-    assert now < 5 * S
+    assert now < 6 * S
 
 
 def _accepted(command: int) -> Activation:

@@ -96,6 +96,10 @@ class Admission:
         self._tickets: dict[Ticket, None] = {}  # in the order of their set-ups
         self._turns: OrderedDict[Holder, _Turn] = OrderedDict()
 
+    def trust(self, holder: Holder, now: int) -> Trust:
+        """Present trust of a holder."""
+        return self._reputation.trust(holder, now)
+
     def admit(self, holder: Holder, direction: Direction, rate_bps: int, now: int) -> Admitted | Denial:
         """Admit a test of ``rate_bps`` in ``direction``, or return the limit that denies it."""
         if now < self._reputation.waits_until(holder, now):

@@ -38,6 +38,7 @@ _CODES = {
     Denial.WAITING: reception.CAPACITY_EXCEEDED,
     Denial.TURN: reception.CAPACITY_EXCEEDED,
 }
+_SPARE_THREADS = 32
 # Lines of set-ups that came to nothing, a minute: the others are counted alone.
 _MOST_LINES = 30
 _CAME_TO_NOTHING = (ServerOutcome.NOT_ACTIVATED, ServerOutcome.UNHEARD)
@@ -91,7 +92,8 @@ class UdpstpServer:
         self._family = socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET
         self._reception = Reception(keys)
         self._admission, self._limits, self._on_ended = admission, limits, on_ended
-        self._most_threads = 2 * admission.sessions
+        # A test that is abandoned or displaced keeps its thread a moment longer than its ticket.
+        self._most_threads = 2 * admission.sessions + _SPARE_THREADS
         self._socket: socket.socket | None = None
         self._threads: ThreadPoolExecutor | None = None
         self._running: dict[_Running, asyncio.Future[None]] = {}
@@ -118,7 +120,6 @@ class UdpstpServer:
     async def start(self) -> None:
         """Start to serve. Raises OSError if the address and port are not available."""
         self._socket = load.open_socket(self._family, (self._address, self._asked_port))
-        # A test that its client abandoned keeps its thread a moment longer than its ticket.
         self._threads = ThreadPoolExecutor(self._most_threads, thread_name_prefix="udpstp")
         asyncio.get_running_loop().add_reader(self._socket, self._serve, self._socket)
 
@@ -202,11 +203,13 @@ class UdpstpServer:
         self._note_proofs(now)
         for other in [other for other in self._running if other.is_replaced_by(offer, now)]:
             self._end(other, now)
-        if len(self._running) >= self._most_threads:
+        holder = Holder.of(offer.setup.key_id, offer.source[0])
+        # A flood displaces its own tests faster than their threads end: some are left to the others.
+        spare = _SPARE_THREADS if self._admission.trust(holder, now) < Trust.UNKNOWN else 0
+        if len(self._running) >= self._most_threads - spare:
             return self._refuse(offer, reception.NO_CONNECTION, "threads", wall)
         # No test sends faster than the highest row, so no more is reserved.
         rate = min(offer.setup.bandwidth_mbps, self._limits.highest_row) * 1_000_000
-        holder = Holder.of(offer.setup.key_id, offer.source[0])
         admitted = self._admission.admit(holder, offer.direction, rate, now)
         if isinstance(admitted, Denial):
             return self._refuse(offer, _CODES[admitted], admitted.value, wall)

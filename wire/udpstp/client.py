@@ -79,8 +79,8 @@ class Client:
 
     @property
     def loading(self) -> bool:
-        """True while the load runs, the wait for late packets included."""
-        return self._load is not None and not self._load.finished
+        """True while the load runs, the wait for late packets included; its lead-in is left out."""
+        return self._load is not None and self._load.begun and not self._load.finished
 
     @property
     def so_far(self) -> LoadSoFar:

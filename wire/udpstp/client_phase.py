@@ -30,9 +30,13 @@ TOLERANCE_NS = 100 * _MS
 
 
 class LoadPhase(ABC):
-    """Load phase in one direction; ``ending`` and ``detail`` are its result once ``finished``."""
+    """Load phase in one direction; ``ending`` and ``detail`` are its result once ``finished``.
+
+    ``begun`` is False during a lead-in; may be read from another thread.
+    """
 
     tempo: Tempo
+    begun = True
 
     def __init__(self, plan: Plan, duration_ns: int, now: int) -> None:
         self.ending = Ending.COMPLETED

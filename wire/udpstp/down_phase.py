@@ -65,12 +65,13 @@ class DownPhase(LoadPhase):
         # then.
         self._spacing = 0.0 if plan.search else _S / rates.packets_per_second(rate)
         self._overhead = overhead
-        self._hard_stop = now + duration_ns + HARD_STOP_NS
+        # For a lead-in, which is longer than a load of a second may be.
+        self._hard_stop = now + max(duration_ns, 2 * _S) + HARD_STOP_NS
         self._counting_until = 0
         self._end_of_load: int | None = None
         self._drained = NEVER
         self._probes: list[tuple[int, int]] = []  # receive stamp and delay of each, ns
-        self._begun = False
+        self.begun = False
         self._led_in = 0  # newest sequence number of the lead-in
         self.receiving = ReceivingEnd(activation)
         self.series = ArrivalSeries(overhead=overhead, spacing_ns=self._spacing)
@@ -99,7 +100,7 @@ class DownPhase(LoadPhase):
         return self.receiving.transmit(buffer, now, wall, self._watchdog.receive_stopped(now))
 
     def _stop_hard(self, now: int) -> None:
-        if self._begun:
+        if self.begun:
             self.finish(now)
         elif self._watchdog.receive_stopped(now):
             self.finish(now, Ending.WATCHDOG, "the peer heard too few of our reports to begin its load")
@@ -146,7 +147,7 @@ class DownPhase(LoadPhase):
         if run.action != pdu.TESTING:
             self._stopped_by_peer(run, now, wall)
         # Lead-in: the server needs feedback on it, but it is no part of the series.
-        elif not self._begun and not self._begin(run, wall):
+        elif not self.begun and not self._begin(run, now, wall):
             self.receiving.load(run, now, wall)
         # By the send stamp, not by the arrival: a queue must not shorten the test.
         elif run.sent >= self.series.first_sent + self.duration_ns:
@@ -154,11 +155,12 @@ class DownPhase(LoadPhase):
         elif self._end_of_load is None or run.first <= self._end_of_load:
             self.series.add(run, self.receiving.load(run, now, wall), wall)
 
-    def _begin(self, run: LoadRun, wall: int) -> bool:
+    def _begin(self, run: LoadRun, now: int, wall: int) -> bool:
         if run.payload not in self._sizes and not self._any_size:
             self._led_in = max(self._led_in, run.last)
             return False
-        self._begun = True
+        self.begun = True
+        self._hard_stop = now + self.duration_ns + HARD_STOP_NS
         begins_here = self._led_in and run.first - self._led_in - 1 <= LEAD_IN_LOSS
         self.series.begin(run.first if begins_here else self._led_in + 1, run.first, wall, run.sent)
         return True
@@ -171,7 +173,7 @@ class DownPhase(LoadPhase):
         self.finish(now)
 
     def _stopped_by_peer(self, run: LoadRun, now: int, wall: int) -> None:
-        early = not self._begun or run.sent + TOLERANCE_NS < self.series.first_sent + self.duration_ns
+        early = not self.begun or run.sent + TOLERANCE_NS < self.series.first_sent + self.duration_ns
         if early and self._closing == NEVER:
             self.finish(now, Ending.STOPPED_BY_PEER, "the peer ended the test early")
         # Stops of a foreign server have the size of its load: they keep the queue full.

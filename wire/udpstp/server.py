@@ -8,7 +8,7 @@
 | ANSWER | send the Activation Response | sent, accepted | LOAD |
 | ANSWER | send the Activation Response | sent, refused | DONE |
 | LOAD | send Load PDUs or Status PDUs | the client's stop, 3 s of silence (watchdog) | DONE |
-| LOAD, its client unproven | send the lead-in, or few Status PDUs | 3 s without a proof | DONE |
+| LOAD, its client unproven | send the lead-in, or few Status PDUs | 5 s without a proof | DONE |
 | LOAD, stopping | send testAction 2 | the client's stop, a closed port, 3 s | DONE |
 
 The load is stopped at its planned end or by ``cancel``; the first reason is the outcome. While stopping, PDUs
@@ -332,7 +332,8 @@ class ServerTest:
         )
         ipv6, duration_ns = len(self.offer.source) == 4, activation.test_s * _S
         planned = table.sending_rate(self.row)
-        lead_in = LeadIn(now, [rates.over_ipv6(size) if ipv6 else size for size in _sizes(planned)])
+        sizes = [rates.over_ipv6(size) if ipv6 else size for size in _sizes(planned)]
+        lead_in = LeadIn(now, sizes, self._overhead)
         self._end = SendingEnd(
             control, ipv6=ipv6, start=now, duration_ns=duration_ns, wall=wall, lead_in=lead_in
         )
@@ -346,8 +347,10 @@ class ServerTest:
         """Stop the test: this program ends, or the client has set up another test."""
         if self._phase is _Phase.LOAD and self.heard:
             self._stop(now, ServerOutcome.STOPPED)
-        else:
-            self._phase = _Phase.DONE
+            return
+        if self._phase is _Phase.LOAD and self._close_at == _NEVER:
+            self.outcome = ServerOutcome.UNHEARD
+        self._phase = _Phase.DONE
 
 
 def _sizes(rate: pdu.SendingRate) -> tuple[int, int, int]:

@@ -25,7 +25,7 @@ from wire.udpstp.server import ServerOutcome, ServerTest
 
 STATUSES, PROBES = 15, 200  # at most, after a load on a clean link
 LEAD_IN = 6_000  # bytes at most, down
-LEAD_IN_NS = 260 * MS  # and a Status for each of four of its packets
+LEAD_IN_NS = 340 * MS  # and a Status for each of four of its packets
 
 BOTH = pytest.mark.parametrize("direction", list(Direction))
 

@@ -230,7 +230,7 @@ class SendingEnd:
         """Process a Status PDU received at ``now`` with the receive stamp ``wall``."""
         self.sender.feedback(status, wall)
         if self.lead_in is not None and self.leads_in:
-            if self.lead_in.status(status) is not Hearing.PROVEN:
+            if self.lead_in.status(status, now) is not Hearing.PROVEN:
                 return
             self.sender.begin(now, now + self._duration_ns if self.control.is_fixed else self.sender.end)
         changed = self.control.status(status, now)

@@ -115,7 +115,7 @@ def test_a_rate_that_swings_above_the_floor_never_fails(
 def test_a_line_that_goes_away_during_a_test_has_no_verdict(direction: Direction, begin_s: float) -> None:
     """A line of 8.4 Mbit/s that loses everything for half a second in three carries 7.0."""
     # The load down begins behind its lead-in.
-    begin = (begin_s + (0.24 if direction is Direction.DOWN else 0)) * S
+    begin = (begin_s + (0.34 if direction is Direction.DOWN else 0)) * S
     verdict, tests = lines.verdict(
         direction,
         lambda _: ChangingWay(

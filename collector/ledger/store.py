@@ -43,7 +43,9 @@ def lock(ledger: Path) -> Lock:
 
 def connect(path: Path, *, writing: bool) -> Engine:
     """Engine for the ledger's file, which it does not open before the first connection."""
-    engine = create_engine(URL.create("sqlite", database=str(path)), paramstyle="named")
+    url = URL.create("sqlite", database=str(path))
+    # An error's text goes to the log: without its parameters it has no measurement in it.
+    engine = create_engine(url, paramstyle="named", hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:

@@ -181,7 +181,9 @@ def test_no_terminal_and_no_full_disk_is_an_internal_error(
     (tmp_path / "program.py").write_text(PROGRAM)
     call = f"exec {sys.executable} {tmp_path}/program.py {times} {output}"
     ascii_only = {
-        **{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
         "PYTHONPATH": str(Path.cwd()),
     }
     done = subprocess.run(["sh", "-c", call], env=os.environ | ascii_only, capture_output=True, check=False)

@@ -12,6 +12,7 @@ SILENT = "acknowledged nothing"
 TOO_LARGE = "a packet beyond the bound"
 UNREQUESTED = "a publication of QoS 2"
 UNPROVED = "accepted the connection and proved nothing"
+UNRETAINED = "which keeps no retained messages: it forgets who is connected (set retain_available true)"
 UNREAD = "reads nothing of what we send"
 
 _USER = "refuses this user name or password: see broker.username and broker.password_file"

@@ -171,15 +171,12 @@ class CollectorService:
             await asyncio.to_thread(self._writer.join, DRAIN_SECONDS)
 
     def _new_session(self) -> Session:
-        kinds, clock = (topics.Kind.RESULTS, topics.Kind.PRESENCE), Clock()
+        clock = Clock()
         return Session(
             self._settings.broker,
             # A broker closes the older of two connections with one client id.
             f"plancher-collector-{secrets.token_hex(4)}",
-            subscriptions=[
-                *(topics.every_site(kind) for kind in kinds),
-                topics.every_peer(topics.PeerKind.TESTS),
-            ],
+            subscriptions=topics.of_collector(),
             on_message=self.take,
             incoming_bound=INCOMING_BOUND,
             clock_synchronised=lambda: clock.read().synchronised,

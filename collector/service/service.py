@@ -56,8 +56,11 @@ class CollectorService:
     def __init__(self, settings: CollectorSettings, before_commit: Callable[[], None] = no_fault) -> None:
         self._settings = settings
         self._counters = OwnCounters()
-        self._inventory = InventoryFile(Path(settings.inventory))
-        self._inventory.load()
+        ledger = Path(settings.ledger.path)
+        self._inventory = InventoryFile(
+            Path(settings.inventory), kept=ledger.with_name(f"{ledger.name}-inventory.csv")
+        )
+        self._inventory.load_or_last_valid()
         self._session = self._new_session()
         path = Path(settings.ledger.path)
         self._ledger = open_ledger(path, settings, before_commit)

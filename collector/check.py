@@ -18,7 +18,10 @@ from host.exits import Exit
 from host.finding import CheckFinding
 from host.lock import is_held
 from host.units import counted
+from net.addresses.host_text import is_loopback
+from net.broker_rules import unprotected
 from net.mqtt import BrokerError, Session
+from wire.messages import topics
 
 BROKER_SECONDS = 10.0
 
@@ -86,6 +89,9 @@ def _check_web(web: WebSettings, ledger: Path) -> CheckFinding:
         # Errors of getaddrinfo have negative numbers, which strerror does not know.
         why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         return CheckFinding("web", f"{place}: {why}: name another host or port", Exit.UNAVAILABLE)
+    if not is_loopback(web.host):
+        text = f"{place}: other machines read all pages without a password: put a proxy with a login in front"
+        return CheckFinding("web", text, note=True)
     return CheckFinding("web", place)
 
 
@@ -106,6 +112,7 @@ async def _check_broker(settings: CollectorSettings) -> CheckFinding:
             settings.broker,
             # A client id of its own: a broker closes the older of two connections with one id.
             f"plancher-collector-check-{os.getpid()}",
+            subscriptions=topics.of_collector(),
             on_connected=note,
             clock_synchronised=lambda: Clock().read().synchronised,
         )
@@ -117,7 +124,9 @@ async def _check_broker(settings: CollectorSettings) -> CheckFinding:
         but = (
             "" if session.dates_checked else ", dates of the certificate not checked: clock not synchronised"
         )
-        return CheckFinding("broker", f"{broker.host}:{broker.port}: connected{but}")
+        open_way = unprotected(broker)
+        text = f"{broker.host}:{broker.port}: connected{but}{f', {open_way}' if open_way else ''}"
+        return CheckFinding("broker", text, note=open_way is not None)
     return CheckFinding("broker", problem.removeprefix("broker "), Exit.UNAVAILABLE)
 
 

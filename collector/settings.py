@@ -10,6 +10,7 @@ from host import log, settings
 from host.settings import SettingsError
 from host.units import ByteSize, Seconds
 from net.addresses.host_text import host_problem
+from net.broker_rules import broker_problem
 from net.mqtt import Broker
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -72,9 +73,10 @@ def first_problem(chosen: CollectorSettings) -> str | None:
     """Describe the first broken rule beyond types and ranges, or return None."""
     if chosen.log_level not in log.LEVELS:
         return f"log_level: write one of {', '.join(log.LEVELS)}"
-    for name, host in (("broker.host", chosen.broker.host), ("web.host", chosen.web.host)):
-        if problem := host_problem(host):
-            return f"{name}: {problem}"
+    if problem := broker_problem(chosen.broker):
+        return problem
+    if problem := host_problem(chosen.web.host):
+        return f"web.host: {problem}"
     # A message has up to 512 KiB, and the queue needs room for at least one.
     if chosen.intake.size < 1_000_000:
         return "intake.size: at least 1 MB, so that the largest batch fits"

@@ -1,17 +1,21 @@
 """Start and end of every program: the parser with our exit codes, and the texts of known errors."""
 
 import argparse
+import errno
+import io
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import metadata
-from typing import NoReturn, TypeVar
+from typing import NoReturn, TextIO, TypeVar
 
 from host.exits import Exit
 from host.settings import SettingsError
 
 Value = TypeVar("Value")
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 class Parser(argparse.ArgumentParser):
@@ -69,6 +73,7 @@ def run(main: Callable[[Sequence[str]], int], program: str) -> NoReturn:
 
     An internal error shows its traceback and exits with ``Exit.SOFTWARE``: Python's own 1 is a verdict here.
     """
+    _prepare_output()
     try:
         code = main(sys.argv[1:])
         # Here and not at exit: an error of the last write must still become an exit code.
@@ -78,15 +83,46 @@ def run(main: Callable[[Sequence[str]], int], program: str) -> NoReturn:
     except KeyboardInterrupt:
         code = Exit.INTERRUPTED
     except BrokenPipeError:
-        # The reader has gone. Buffered output is discarded, or flushing it at exit would fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has gone.
         code = Exit.BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in _FULL:
+            code = _report_bug(program)
+        else:
+            code = _complain(program, f"cannot write: {error.strerror}: make room there", Exit.CANNOT_CREATE)
     except Exception:
-        traceback.print_exc()
-        code = _complain(program, "internal error, see above: please report it", Exit.SOFTWARE)
+        code = _report_bug(program)
+    for stream in (sys.stdout, sys.stderr):
+        _finish(stream)
     sys.exit(code)
 
 
+def _prepare_output() -> None:
+    """Make every text writable: on a terminal of ASCII, and where the caller has closed an output."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 -- until the end
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _finish(stream: TextIO) -> None:
+    """Write what is left; what cannot be written is discarded, or flushing it at exit would fail again."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _report_bug(program: str) -> Exit:
+    with suppress(OSError):
+        traceback.print_exc()
+    return _complain(program, "internal error, see above: please report it", Exit.SOFTWARE)
+
+
 def _complain(program: str, text: str, code: Exit) -> Exit:
-    print(f"{program}: {text}", file=sys.stderr)
+    # A full disk below standard error must not change the exit code.
+    with suppress(OSError):
+        print(f"{program}: {text}", file=sys.stderr)
     return code

@@ -1,7 +1,8 @@
 """Log format of all programs: ``2026-03-31T12:00:00Z warning agent.uplink.uplink: text``, to standard error.
 
 Where that is systemd's journal, which adds time and priority, a line starts with ``<4>`` instead. No secret
-is ever logged: settings have fields of their own for secrets, and no message repeats their values.
+is ever logged: settings have fields of their own for secrets, and no message repeats their values. Text from
+outside cannot begin a line: line ends and other invisible characters are written as escapes.
 """
 
 import logging
@@ -28,12 +29,25 @@ class _Formatter(logging.Formatter):
         record.level = record.levelname.lower()
         return super().format(record)
 
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's
+        record.message = one_line(record.message)
+        return super().formatMessage(record)
+
     def formatException(self, ei: ExceptionInfo) -> str:  # noqa: N802 -- logging's
         try:
-            return super().formatException(ei)
+            text = super().formatException(ei)
         except Exception:
             # A traceback reads source files, which fails on a bad disk or without free file descriptors.
-            return repr(ei[1])
+            return one_line(repr(ei[1]))
+        # The text of an error may come from outside: indented, none of its lines looks like one of the log.
+        return "\n".join(f"    {one_line(line)}" for line in text.splitlines())
+
+
+def one_line(text: str) -> str:
+    """Text in which every character that cannot be seen is written as an escape, line ends among them."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _is_journal(stream: TextIO) -> bool:

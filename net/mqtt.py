@@ -89,6 +89,7 @@ class Session:
     - ``clock_synchronised``: without it TLS checks chain and name but no dates, and ``dates_checked`` is
     False.
     - ``addresses``: of the broker's host, shared with whoever else uses them.
+    - ``retains``: False while the broker refuses retained messages; then everything is sent unretained.
     - ``on_acknowledged``: called when the broker has acknowledged something on the open connection.
 
     Raises BrokerError on construction if certificate or password files cannot be used.
@@ -120,7 +121,7 @@ class Session:
         self._clock_synchronised = clock_synchronised
         self._credentials = Credentials(broker.tls) if broker.tls else None
         self._password = _password(broker)
-        self.dates_checked = True
+        self.dates_checked = self.retains = True
         self._client: MqttClient | None = None
         self._connected_at: float | None = None
         self._last_ended: str | None = None
@@ -137,7 +138,7 @@ class Session:
         """Connect, serve and reconnect until cancelled."""
         backoff = Backoff()
         while True:
-            self._connected_at = None
+            self._connected_at, self.retains = None, True
             ended = await self._serve()
             self.problem = ended or f"{_place(self._broker)}: reconnecting"
             lasted = 0.0 if self._connected_at is None else time.monotonic() - self._connected_at
@@ -164,7 +165,7 @@ class Session:
                 publication.topic,
                 publication.payload,
                 qos=quality,
-                retain=publication.retain,
+                retain=publication.retain and self.retains,
                 timeout=ANSWER_WITHIN_S,
             )
         except _FAILURES as error:
@@ -192,16 +193,33 @@ class Session:
                 self._connected_at = now = time.monotonic()
                 self._liveness = Liveness(now)
                 self._client, self.problem = client, None
-                log.info("connected to broker %s:%d", self._broker.host, self._broker.port)
+                log.info("connected to broker %s:%d%s", self._broker.host, self._broker.port, self._but())
                 async with _background(self._check_liveness(client), self._check_credentials(client)):
                     await self._on_connected()
                     async for message in client.messages:
                         await self._handle(message)
         except _FAILURES as error:
-            return None if client.left else self._ended(client, error)
+            if not self._refuses_retained(error):
+                return None if client.left else self._ended(client, error)
+        else:
+            return f"{_place(self._broker)} closed the connection"
         finally:
             self._client = self.addresses.in_use = None
-        return f"{_place(self._broker)} closed the connection"
+        return await self._serve()
+
+    def _refuses_retained(self, error: Exception) -> bool:
+        """Return true, once, if the broker may have hung up because of the retained will (MQTT 3.1.1)."""
+        may = (
+            str(error) == mqtt_errors.HUNG_UP
+            and self._will is not None
+            and self._will.retain
+            and self.retains
+        )
+        self.retains = self.retains and not may
+        return may
+
+    def _but(self) -> str:
+        return "" if self.retains else f", {mqtt_errors.UNRETAINED}"
 
     def _proved(self, client: MqttClient) -> None:
         """Record the address of a connection that the broker has accepted by its CONNACK."""
@@ -279,7 +297,8 @@ class Session:
 
     def _new_client(self, addresses: Sequence[str]) -> MqttClient:
         last = self._will
-        will = aiomqtt.Will(last.topic, last.payload, qos=1, retain=last.retain) if last else None
+        retain = last is not None and last.retain and self.retains
+        will = aiomqtt.Will(last.topic, last.payload, qos=1, retain=retain) if last else None
         self._renew_password()
         return MqttClient(
             self._broker.host,

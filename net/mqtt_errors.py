@@ -4,16 +4,31 @@ Libraries and the kernel give texts, and often no codes. ``_SIGNS`` is read in i
 in the text decides, so that a special text comes before a general one.
 """
 
+import re
+
 HUNG_UP = "hung up before it answered"
 CLOSED = "closed the connection"
 SILENT = "acknowledged nothing"
 TOO_LARGE = "a packet beyond the bound"
 UNREQUESTED = "a publication of QoS 2"
 UNPROVED = "accepted the connection and proved nothing"
+UNRETAINED = "which keeps no retained messages: it forgets who is connected (set retain_available true)"
 UNREAD = "reads nothing of what we send"
 
 _USER = "refuses this user name or password: see broker.username and broker.password_file"
 _OURS = "see broker.tls.certificate"
+
+
+def _strict(whose: str, extension: str) -> str:
+    """Words for an extension whose absence fails the strict verification of Python 3.13."""
+    owner = "its authority (broker.tls.ca)" if whose == "authority" else "its certificate"
+    text = f"{owner} lacks {extension.partition('=')[0]} as Python 3.13 and later require it"
+    return f"{text}: issue it anew with {extension}"
+
+
+_UNVERIFIED = "CERTIFICATE_VERIFY_FAILED"
+# OpenSSL's own reason, which Python gives before the line of its source.
+_REASON = re.compile(r"certificate verify failed: (.{1,100}?)(?: \(_ssl|$)")
 _SIGNS = (
     ("Connection refused", "nothing listens there: is the broker running, and is the port right?"),
     ("Name or service not known", "no such host name: correct broker.host or the site's DNS"),
@@ -38,7 +53,12 @@ _SIGNS = (
     ("certificate has expired", "shows a certificate that has expired: renew it, or set this clock right"),
     ("certificate is not yet valid", "shows a certificate that is not valid yet: is this clock right?"),
     ("certificate is not valid for", "shows a certificate for another name than broker.host"),
-    ("CERTIFICATE_VERIFY_FAILED", "shows a certificate that does not verify with broker.tls.ca"),
+    # Python 3.13 verifies strictly (VERIFY_X509_STRICT): what openssl makes by default may lack something.
+    ("does not include key usage", _strict("authority", "keyUsage=critical,keyCertSign,cRLSign")),
+    ("not marked critical", _strict("authority", "basicConstraints=critical,CA:TRUE")),
+    ("Missing Authority Key Identifier", _strict("certificate", "authorityKeyIdentifier=keyid")),
+    ("Missing Subject Key Identifier", _strict("authority", "subjectKeyIdentifier=hash")),
+    (_UNVERIFIED, "shows a certificate that does not verify with broker.tls.ca"),
     ("WRONG_VERSION_NUMBER", "does not speak TLS on this port: remove broker.tls or correct broker.port"),
     ("UNEXPECTED_EOF", "closes the TLS handshake: remove broker.tls or correct broker.port"),
     ("Connection reset", "resets the connection while we connect: is broker.tls right for this port?"),
@@ -69,5 +89,6 @@ def explain(error: BaseException, place: str, *, tls: bool) -> str:
         return f"{place}: {_HUNG_UP_ON_TLS if tls else _HUNG_UP_ON_PLAIN}"
     for sign, words in _SIGNS:
         if sign.lower() in text.lower():
-            return f"{place}: {words}"
+            why = _REASON.search(text) if sign == _UNVERIFIED else None
+            return f"{place}: {words}" + (f" ({why[1]})" if why else "")
     return f"{place}: {text or type(error).__name__}"

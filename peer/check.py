@@ -12,6 +12,8 @@ import msgspec
 from host.clock import Clock
 from host.exits import Exit
 from host.finding import CheckFinding
+from net.addresses.host_text import is_loopback
+from net.broker_rules import unprotected
 from net.mqtt import Broker, BrokerError
 from net.mqtt_trial import access_problem
 from outbox.journal import check as journal_check
@@ -39,9 +41,11 @@ def findings(chosen: PeerSettings, secrets: dict[int, bytes]) -> Iterator[CheckF
 def ports(program: PeerService, chosen: PeerSettings) -> CheckFinding:
     """Try both ports. Raises PortTakenError."""
     asyncio.run(_try_ports(program))
-    return CheckFinding(
-        "ports", f"{chosen.host}: load tests on port {chosen.udpstp.port}, STAMP on port {chosen.stamp.port}"
-    )
+    text = f"{chosen.host}: load tests on port {chosen.udpstp.port}, STAMP on port {chosen.stamp.port}"
+    if chosen.stamp.open and not is_loopback(chosen.host):
+        text += "; stamp.open: anybody may have packets reflected to anybody, without a key"
+        return CheckFinding("ports", text, note=True)
+    return CheckFinding("ports", text)
 
 
 async def _try_ports(program: PeerService) -> None:
@@ -87,4 +91,7 @@ def broker(name: str, chosen: Broker) -> CheckFinding:
         return CheckFinding("broker", str(error), Exit.CONFIGURATION)
     if problem is not None:
         return CheckFinding("broker", problem.removeprefix("broker "), Exit.UNAVAILABLE)
-    return CheckFinding("broker", f"{chosen.host}:{chosen.port}: connected")
+    place = f"{chosen.host}:{chosen.port}: connected"
+    if open_way := unprotected(chosen):
+        return CheckFinding("broker", f"{place} {open_way}", note=True)
+    return CheckFinding("broker", place)

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, field
 from host import log, settings, shared_key
 from host.settings import SettingsError
 from host.units import BitRate, ByteSize, Seconds
-from net.addresses.host_text import host_problem
+from net.broker_rules import broker_problem
 from net.mqtt import Broker
 from outbox.delivery.pace import Pace
 from peer.admission import AdmissionLimits
@@ -156,8 +156,8 @@ def _host(chosen: PeerSettings) -> str | None:
         ipaddress.ip_address(chosen.host)
     except ValueError:
         return "host: not an IP address: the one to listen at, or 0.0.0.0 for all of this machine"
-    if chosen.broker is not None and (problem := host_problem(chosen.broker.host)):
-        return f"broker.host: {problem}"
+    if chosen.broker is not None and (problem := broker_problem(chosen.broker)):
+        return problem
     if chosen.log_level not in log.LEVELS:
         return f"log_level: expected one of {', '.join(log.LEVELS)}"
     return None

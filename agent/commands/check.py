@@ -23,7 +23,6 @@ from agent.probes.stamp.probe import StampProbe
 from agent.report import remedies
 from agent.schedule.runner import Runner
 from agent.service import wiring
-from agent.settings import rules as settings_rules
 from agent.settings.file import become_owner_of_files
 from agent.settings.sections import AgentSettings
 from agent.task.task import ProbeContext, Task
@@ -35,9 +34,14 @@ from host.finding import CheckFinding, exit_code, print_finding
 from host.settings import SettingsError, belonging_to
 from host.units import Seconds, megabits
 from net.addresses.host import HostAddresses
+from net.addresses.host_text import is_loopback
 from net.addresses.preference import family_name
-from net.mqtt import BrokerError, Session
+from net.broker_rules import unprotected
+from net.mqtt import BrokerError, Publication, Session
+from net.mqtt_errors import UNRETAINED
 from outbox.journal import check as journal_check
+from wire.messages import topics
+from wire.messages.topics import Kind
 from wire.records import Direction, Failure, LineCounters, Outcome, Purpose
 from wire.stamp.timestamp import ErrorEstimate
 from wire.udpstp import rates
@@ -180,7 +184,7 @@ async def counted(context: ProbeContext, before: CounterReading) -> CheckFinding
     """Try if the counters counted the test that the peer has just sent."""
     source = context.line_counters
     # A peer on this machine, as in the example settings, never crosses the counted interface.
-    on_loopback = settings_rules.is_loopback(context.settings.peer.host)
+    on_loopback = is_loopback(context.settings.peer.host)
     waited_s = 0.0
     while True:
         await asyncio.sleep(source.lag_s)
@@ -324,6 +328,9 @@ async def broker(chosen: AgentSettings, addresses: HostAddresses | None = None) 
         session = Session(
             chosen.broker,
             f"plancher-check-{chosen.site}-{os.getpid()}",
+            # All that ``run`` needs. The will is empty: if it is ever sent, it says nothing of the site.
+            subscriptions=[topics.topic(chosen.site, kind) for kind in (Kind.RECEIPTS, Kind.COMMANDS)],
+            will=Publication(topics.topic(chosen.site, Kind.PRESENCE), b"", retain=True),
             clock_synchronised=_synchronised,
             addresses=addresses,
         )
@@ -354,5 +361,9 @@ def _broker_finding(chosen: AgentSettings, session: Session, *, timed_out: bool)
         return CheckFinding("broker", text, Exit.UNAVAILABLE)
     if session.problem:
         return CheckFinding("broker", session.problem.removeprefix("broker "), Exit.UNAVAILABLE)
+    if open_way := unprotected(chosen.broker):
+        return CheckFinding("broker", f"{place}: connected {open_way}", note=True)
+    if not session.retains:
+        return CheckFinding("broker", f"{place}: connected, {UNRETAINED}", note=True)
     but = "" if session.dates_checked else ", certificate's dates unchecked: this clock is not synchronised"
     return CheckFinding("broker", f"{place}: connected{but}")

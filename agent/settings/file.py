@@ -11,6 +11,7 @@ from msgspec import structs
 from agent.settings import rules
 from agent.settings.sections import AgentSettings, PeerAccessSettings, SnmpSettings
 from host import rights, settings, shared_key
+from net.addresses.host_text import is_loopback
 
 
 def become_owner_of_files(chosen: AgentSettings) -> None:
@@ -25,7 +26,7 @@ def peer_key(peer: PeerAccessSettings) -> bytes:
         return peer.key.strip().encode()
     source = "the operator of the peer has the key of this site: write it there"
     key = shared_key.read_private("peer.key_file", Path(peer.key_file or ""), source).strip()
-    problem = shared_key.problem(key, on_loopback=rules.is_loopback(peer.host))
+    problem = shared_key.problem(key, on_loopback=is_loopback(peer.host))
     if problem:
         raise settings.SettingsError(f"peer.key_file: {problem}")
     return key.encode()

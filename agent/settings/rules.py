@@ -3,13 +3,12 @@
 A broken rule is one line for a person: the setting, and what to do. It never repeats a secret.
 """
 
-import ipaddress
-
 from agent.settings import hours
 from agent.settings.sections import FLOOR_LEAST, FLOOR_MOST, AgentSettings, ReflectorKind, SnmpSettings
 from host import log
 from host.units import ByteSize
-from net.addresses.host_text import host_problem
+from net.addresses.host_text import host_problem, is_loopback
+from net.broker_rules import broker_problem
 from wire import ip_layer
 from wire.messages.topics import is_site_id
 
@@ -57,14 +56,6 @@ def _key(key: str, peer_host: str) -> str | None:
 
     problem = shared_key.problem(key.strip(), on_loopback=is_loopback(peer_host))
     return f"peer.key: {problem}" if problem else None
-
-
-def is_loopback(host: str) -> bool:
-    """True if ``host``, as written, can only be this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _floors(chosen: AgentSettings) -> str | None:
@@ -141,8 +132,7 @@ def community_problem(community: str) -> str | None:
 
 
 def _broker(chosen: AgentSettings) -> str | None:
-    problem = host_problem(chosen.broker.host)
-    return f"broker.host: {problem}" if problem else None
+    return broker_problem(chosen.broker)
 
 
 def _uplink(chosen: AgentSettings) -> str | None:

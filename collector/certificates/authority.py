@@ -94,8 +94,12 @@ class Authority:
         """Issue a certificate for a common name, and for the addresses and host names in ``names``.
 
         Its files are beside the authority's own, or ``files``. Negative ``days`` make an expired certificate.
-        Raises PkiError, also if it exists already.
+        Raises PkiError, also if it exists already, and for a name that is part of several topics.
         """
+        if not common_name or not common_name.isprintable() or set(common_name) & set("/+#,="):
+            raise PkiError(
+                f"{common_name!r}: no name for a certificate: / + and # would reach another's topics"
+            )
         made = files or CertificateFiles.at(self.folder, common_name)
         with _claimed(made), tempfile.TemporaryDirectory(prefix="plancher-pki-") as folder:
             request, extensions = Path(folder) / "request", Path(folder) / "extensions"

@@ -30,7 +30,8 @@ def connect(path: Path, *, writing: bool) -> Engine:
     # A reader must not leave an empty file where a ledger was moved away.
     query = {"mode": "rw", "uri": "true"}
     url = URL.create("sqlite", database=path.absolute().as_uri(), query=query)
-    engine = create_engine(url, paramstyle="named")
+    # An error's text goes to the log: without its parameters it has no measurement in it.
+    engine = create_engine(url, paramstyle="named", hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:

@@ -1,9 +1,10 @@
-"""File of the inventory: read at the start, and again after each change."""
+"""File of the inventory: read at the start, and again after each change; its last valid version is kept."""
 
 import logging
 from pathlib import Path
 
 from collector.model.inventory import MAX_FILE_BYTES, InventoryError, Sites, parse
+from host import atomic_write
 
 log = logging.getLogger(__name__)
 
@@ -12,20 +13,53 @@ class InventoryFile:
     """Sites of the inventory file as it was last valid.
 
     A new version with mistakes is not used. ``problem`` is its first mistake until the file is corrected.
+    ``kept`` is where the last valid version is kept for the next start; None to keep none.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kept: Path | None = None) -> None:
         self.sites: Sites = {}
         self.problem: str | None = None
         self._path = path
+        self._kept = kept
         self._seen: tuple[int, int, int] | None = None
         self._found: tuple[int, int, int] | None = None
 
     def load(self) -> None:
         """Read the file. Raises InventoryError."""
         self._seen = self._signature()
-        self.sites = parse(_read(self._path), str(self._path))
+        text = _read(self._path)
+        self.sites = parse(text, str(self._path))
         self.problem = None
+        self._keep(text)
+
+    def load_or_last_valid(self) -> None:
+        """Read the file, or the version kept if this one is unusable. Raises InventoryError without any."""
+        try:
+            self.load()
+        except InventoryError as error:
+            if self._kept is None or not self._kept.exists():
+                raise
+            self.sites = parse(_read(self._kept), str(self._kept))
+            self._refuse(error)
+            log.error("the last valid inventory is in use, %s: %d sites", self._kept, len(self.sites))
+
+    def _keep(self, text: str) -> None:
+        content = text.encode()
+        if self._kept is None:
+            return
+        try:
+            if not self._kept.exists() or self._kept.read_bytes() != content:
+                atomic_write.replace(self._kept, content, durably=True)
+        except OSError as error:
+            why = error.strerror
+            log.warning(
+                "cannot keep a copy of the inventory as %s (%s): a restart needs it valid", self._kept, why
+            )
+
+    def _refuse(self, error: InventoryError) -> None:
+        self.problem = error.problems[0]
+        for line in error.problems:
+            log.error("changed inventory not used: %s", line)
 
     def refresh(self) -> bool:
         """Read the file again if it changed; return True for a new inventory. Never raises."""
@@ -37,9 +71,7 @@ class InventoryFile:
         try:
             self.load()
         except InventoryError as error:
-            self.problem = error.problems[0]
-            for line in error.problems:
-                log.error("changed inventory not used: %s", line)
+            self._refuse(error)
             return False
         log.info("inventory read again: %d sites", len(self.sites))
         return True

@@ -56,8 +56,11 @@ class CollectorService:
     def __init__(self, settings: CollectorSettings, before_commit: Callable[[], None] = no_fault) -> None:
         self._settings = settings
         self._counters = OwnCounters()
-        self._inventory = InventoryFile(Path(settings.inventory))
-        self._inventory.load()
+        ledger = Path(settings.ledger.path)
+        self._inventory = InventoryFile(
+            Path(settings.inventory), kept=ledger.with_name(f"{ledger.name}-inventory.csv")
+        )
+        self._inventory.load_or_last_valid()
         self._session = self._new_session()
         path = Path(settings.ledger.path)
         self._ledger = open_ledger(path, settings, before_commit)
@@ -171,15 +174,12 @@ class CollectorService:
             await asyncio.to_thread(self._writer.join, DRAIN_SECONDS)
 
     def _new_session(self) -> Session:
-        kinds, clock = (topics.Kind.RESULTS, topics.Kind.PRESENCE), Clock()
+        clock = Clock()
         return Session(
             self._settings.broker,
             # A broker closes the older of two connections with one client id.
             f"plancher-collector-{secrets.token_hex(4)}",
-            subscriptions=[
-                *(topics.every_site(kind) for kind in kinds),
-                topics.every_peer(topics.PeerKind.TESTS),
-            ],
+            subscriptions=topics.of_collector(),
             on_message=self.take,
             incoming_bound=INCOMING_BOUND,
             clock_synchronised=lambda: clock.read().synchronised,

@@ -33,3 +33,11 @@ def _name_problem(host: str) -> str | None:
     if _NUMERIC.fullmatch(labels[-1]):
         return "not an address: four numbers of 0 to 255 without leading zeros"
     return None
+
+
+def is_loopback(host: str) -> bool:
+    """True if ``host``, as written, can only be this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

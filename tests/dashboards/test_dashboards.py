@@ -27,6 +27,7 @@ VALUES = {"departement": ".*", "category": ".*", "supplier": ".*", "site_id": "A
 WATCHED = {
     "qos_collector_broker_connected",
     "qos_collector_ledger_working",
+    "qos_collector_inventory_valid",
     "qos_collector_receiving",
     "qos_collector_queued_messages",
 }

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -138,3 +139,54 @@ def test_rates_amounts_times_and_counts_for_people(
     shown: Callable[[float], str], value: float, text: str
 ) -> None:
     assert shown(value) == text
+
+
+def test_text_from_outside_begins_no_line_of_the_log(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    log.start("warning")
+    forged = "no such site\n2026-01-01T00:00:00Z error collector: forged\r\x1b[2J\u2028é"
+    logging.getLogger("x").warning("receipt: %s", forged)
+    try:
+        raise ValueError(forged)
+    except ValueError:
+        logging.getLogger("x").exception("failed")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].endswith(
+        r"receipt: no such site\n2026-01-01T00:00:00Z error collector: forged\r\x1b[2J\u2028é"
+    )
+    assert lines[1].endswith("error x: failed")
+    assert all(line.startswith("    ") and line.isprintable() for line in lines[2:])
+
+
+PROGRAM = """
+import sys
+from host import command_line
+def main(arguments):
+    print("measured 12 µs ─ à Besançon" * int(arguments[0]))
+    return 1
+command_line.run(main, "program")
+"""
+
+
+@pytest.mark.parametrize(("output", "code"), [
+    (">&1", 1), (">/dev/full", 73), (">&-", 1), (">/dev/full 2>/dev/full", 73), (">&- 2>&-", 1),
+    ("2>/dev/full", 1),
+])  # fmt: skip
+@pytest.mark.parametrize("times", [1, 1000])
+def test_no_terminal_and_no_full_disk_is_an_internal_error(
+    tmp_path: Path, output: str, code: int, times: int
+) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    call = f"exec {sys.executable} {tmp_path}/program.py {times} {output}"
+    ascii_only = {
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONPATH": str(Path.cwd()),
+    }
+    done = subprocess.run(["sh", "-c", call], env=os.environ | ascii_only, capture_output=True, check=False)
+    assert (done.returncode, b"Traceback" in done.stderr) == (code, False)
+    if output == ">&1":
+        assert done.stdout.startswith(rb"measured 12 \xb5s \u2500 \xe0 Besan")

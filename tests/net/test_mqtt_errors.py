@@ -9,6 +9,12 @@ MISMATCH = "IP address mismatch, certificate is not valid for '127.0.0.1'"
 @pytest.mark.parametrize(("text", "words"), [
     ("[code:135] Not authorized", "refuses this user name or password"),
     (f"{CERTIFICATE} self-signed", "shows a certificate that does not verify with broker.tls.ca"),
+    (f"{CERTIFICATE} certificate verify failed: unable to get local issuer certificate (_ssl.c:1006)",
+     "shows a certificate that does not verify with broker.tls.ca (unable to get local issuer certificate)"),
+    (f"{CERTIFICATE} certificate verify failed: CA cert does not include key usage extension (_ssl.c:1020)",
+     "its authority (broker.tls.ca) lacks keyUsage as Python 3.13 and later require it: issue it anew"),
+    (f"{CERTIFICATE} certificate verify failed: Missing Authority Key Identifier (_ssl.c:1020)",
+     "its certificate lacks authorityKeyIdentifier"),
     ("[SSL: WRONG_VERSION_NUMBER]", "does not speak TLS on this port"),
     ("[Errno -2] Name or service not known", "no such host name"),
     ("Operation timed out", "no answer in time"),

@@ -1,9 +1,11 @@
+import ssl
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from collector.certificates.authority import Authority
+from net import mqtt_errors
 from net.tls import BrokerError, Tls, tls_context
 from tests.servers import require
 
@@ -45,3 +47,46 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path, apart: bool) -> N
     assert str(refused.value) == (
         f"broker.tls.{setting}: {key}: others can read the key in it: chmod 600 {key}"
     )
+
+
+def test_an_authority_of_openssls_defaults_gives_its_true_reason(tmp_path: Path) -> None:
+    """As Python 3.13 verifies, on every Python: OpenSSL's own text is what is explained."""
+    openssl, ca, key = require("openssl"), tmp_path / "ca.pem", tmp_path / "ca.key"
+    call(
+        [
+            openssl,
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=CA",
+            "-keyout",
+            key,
+            "-out",
+            ca,
+        ]
+    )
+    own = ("-keyout", tmp_path / "b.key", "-out", tmp_path / "b.csr")
+    call([openssl, "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=b", *own])
+    signed = ("-CA", ca, "-CAkey", key, "-CAcreateserial", "-out", tmp_path / "b.pem")
+    call([openssl, "x509", "-req", "-in", tmp_path / "b.csr", *signed])
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=ca)
+    server.load_cert_chain(tmp_path / "b.pem", tmp_path / "b.key")
+    client.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
+    client.check_hostname = False
+    ours, theirs = ssl.MemoryBIO(), ssl.MemoryBIO()
+    asking = client.wrap_bio(theirs, ours)
+    answering = server.wrap_bio(ours, theirs, server_side=True)
+    for one in (asking, answering):
+        with pytest.raises(ssl.SSLWantReadError):
+            one.do_handshake()
+    with pytest.raises(ssl.SSLCertVerificationError) as refused:
+        asking.do_handshake()
+    explained = mqtt_errors.explain(refused.value, "broker b:8883", tls=True)
+    assert explained.startswith("broker b:8883: its authority (broker.tls.ca) lacks keyUsage")
+
+
+def call(command: list[str | Path]) -> None:
+    subprocess.run(command, check=True, capture_output=True)

@@ -65,6 +65,11 @@ def every_peer(kind: PeerKind) -> str:
     return f"{ROOT}/peers/+/{kind}"
 
 
+def of_collector() -> list[str]:
+    """The subscriptions of a collector: measurements and presence of every site, tests of every peer."""
+    return [every_site(Kind.RESULTS), every_site(Kind.PRESENCE), every_peer(PeerKind.TESTS)]
+
+
 def parse_peer(text: str) -> tuple[str, PeerKind] | None:
     """Peer and kind of a topic, or None if it is not a peer's."""
     match text.split("/"):

@@ -373,3 +373,18 @@ def test_run_status_and_a_clean_end(tmp_path: Path, peer: dict[str, object], bro
     told = (tmp_path / "log").read_text()
     assert "Traceback" not in told
     assert told.endswith("info agent: stopped by SIGTERM\n")
+
+
+def test_a_broker_without_retained_messages_is_found_and_used(
+    tmp_path: Path, peer: dict[str, object]
+) -> None:
+    with mosquitto(tmp_path, "retain_available false") as broker:
+        path = agent_file(tmp_path, peer=peer, broker={"port": broker.port}, floor={"down": None, "up": None})
+        found = next(line for line in call("check", path).stdout.splitlines() if " broker: " in line)
+        log = tmp_path / "log"
+        with running(command("run", path), lambda: "connected to broker" in log.read_text(), log):
+            pass
+    place = f"127.0.0.1:{broker.port}"
+    says = "which keeps no retained messages: it forgets who is connected (set retain_available true)"
+    assert found == f"note   broker: {place}: connected, {says}"
+    assert f"connected to broker {place}, {says}" in log.read_text()

@@ -101,3 +101,11 @@ def test_a_failure_leaves_no_files(tmp_path: Path) -> None:
     with pytest.raises(PkiError, match="openssl x509 failed"):
         authority.issue("A", Usage.CLIENT)
     assert not list(tmp_path.glob("A.*"))
+
+
+@pytest.mark.parametrize("name", ["peers/x", "S+", "#", "", "S1\n", "a/CN=b"])
+def test_a_name_that_is_part_of_several_topics_gets_no_certificate(tmp_path: Path, name: str) -> None:
+    authority = Authority(tmp_path).make()
+    with pytest.raises(PkiError, match="no name for a certificate"):
+        authority.issue(name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ca.key", "ca.pem"]

@@ -179,3 +179,42 @@ def replace(path: Path, text: str) -> None:
     other = path.with_suffix(".new")
     other.write_text(text)
     other.replace(path)
+
+
+@pytest.mark.parametrize("wrong", ["site_id,name\nA,\n", None])
+def test_after_a_restart_with_a_wrong_file_the_last_valid_one_is_used(
+    tmp_path: Path, wrong: str | None
+) -> None:
+    path, kept = tmp_path / "sites.csv", tmp_path / "state" / "ledger.db-inventory.csv"
+    path.write_text("\ufeffsite_id,name\r\nA,Lycée\r\n")
+    InventoryFile(path, kept).load_or_last_valid()
+    if wrong is None:
+        path.unlink()
+    else:
+        replace(path, wrong)
+    file = InventoryFile(path, kept)
+    file.load_or_last_valid()
+    assert (list(file.sites), file.problem is not None) == (["A"], True)
+    replace(path, "site_id,name\nB,y\n")
+    assert not file.refresh()
+    assert file.refresh()
+    assert (list(file.sites), file.problem) == (["B"], None)
+    assert kept.read_text() == "site_id,name\nB,y\n"
+
+
+def test_a_wrong_file_at_the_very_first_start_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "sites.csv"
+    path.write_text("site_id,name\nA,\n")
+    with pytest.raises(InventoryError):
+        InventoryFile(path, tmp_path / "kept.csv").load_or_last_valid()
+
+
+def test_a_disk_that_takes_no_copy_is_no_reason_to_refuse_an_inventory(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "sites.csv"
+    path.write_text("site_id,name\nA,x\n")
+    file = InventoryFile(path, path / "kept.csv")
+    file.load_or_last_valid()
+    assert list(file.sites) == ["A"]
+    assert "cannot keep a copy of the inventory" in caplog.text

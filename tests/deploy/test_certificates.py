@@ -129,7 +129,7 @@ def test_dates_count_again_once_the_clock_is_synchronised(
     assert "shows a certificate that has expired" in str(asyncio.run(scenario(expired)).problem)
 
 
-def test_a_renewed_certificate_is_used_without_a_restart_once_complete(
+async def test_a_renewed_certificate_is_used_without_a_restart_once_complete(
     broker: Shipped,
     sites: Authority,
     tmp_path: Path,
@@ -145,22 +145,19 @@ def test_a_renewed_certificate_is_used_without_a_restart_once_complete(
     def connections() -> int:
         return len(re.findall(r"New client connected from \S+ as A ", log.read_text()))
 
-    async def scenario() -> None:
-        tried = session(broker, tls(sites, own))
-        async with running(tried):
-            await until(lambda: tried.connected)
-            before = connections()
-            own.key.write_bytes(new.key.read_bytes()[:100])
-            await until(lambda: "the files read before stay in use" in caplog.text)
-            assert tried.connected
-            await asyncio.sleep(0.3)
-            assert caplog.text.count("the files read before stay in use") == 1
-            own.key.write_bytes(new.key.read_bytes())
-            own.certificate.write_bytes(new.certificate.read_bytes())
-            await until(lambda: connections() > before)
-            await until(lambda: tried.connected)
-
-    asyncio.run(scenario())
+    tried = session(broker, tls(sites, own))
+    async with running(tried):
+        await until(lambda: tried.connected)
+        before = connections()
+        own.key.write_bytes(new.key.read_bytes()[:100])
+        await until(lambda: "the files read before stay in use" in caplog.text)
+        assert tried.connected
+        await asyncio.sleep(0.3)
+        assert caplog.text.count("the files read before stay in use") == 1
+        own.key.write_bytes(new.key.read_bytes())
+        own.certificate.write_bytes(new.certificate.read_bytes())
+        await until(lambda: connections() > before)
+        await until(lambda: tried.connected)
     assert "new files are in use from the next connection on" in caplog.text
 
 
@@ -191,17 +188,15 @@ def test_a_site_cannot_pose_as_the_broker(sites: Authority, tmp_path: Path) -> N
     assert "shows a certificate that does not verify with broker.tls.ca" in str(asyncio.run(scenario()))
 
 
-def test_two_clients_with_one_certificate_disconnect_each_other(broker: Shipped, sites: Authority) -> None:
+async def test_two_clients_with_one_certificate_disconnect_each_other(
+    broker: Shipped, sites: Authority
+) -> None:
     """Show that a copied certificate is noticed, whatever the client ids are."""
     own = sites.issue("A", files=CertificateFiles.at(sites.folder, "taken-over-A"))
     context = tls_context(tls(sites, own))
-
-    async def scenario() -> None:
-        async with broker.tls_client(context, "one") as first, broker.tls_client(context, "two"):
-            with pytest.raises(aiomqtt.MqttError):
-                await asyncio.wait_for(anext(aiter(first.messages)), 10)
-
-    asyncio.run(scenario())
+    async with broker.tls_client(context, "one") as first, broker.tls_client(context, "two"):
+        with pytest.raises(aiomqtt.MqttError):
+            await asyncio.wait_for(anext(aiter(first.messages)), 10)
 
 
 def test_passwords_over_tls_identify_a_site(

@@ -95,18 +95,14 @@ def test_a_certificate_identifies_a_site(broker: Broker, contexts: dict[str, ssl
     ]
 
 
-def test_a_site_cannot_end_the_tls_connection_of_another(
+async def test_a_site_cannot_end_the_tls_connection_of_another(
     broker: Broker, contexts: dict[str, ssl.SSLContext]
 ) -> None:
     first, second = contexts["A"], contexts["B"]
-
-    async def scenario() -> None:
-        async with asyncio.timeout(LIMIT_S), broker.tls_client(first, "same") as site:
-            async with broker.tls_client(second, "same") as other:
-                await other.publish(topic("B", Kind.RESULTS), b"here", qos=1)
-            await site.publish(RESULTS, b"still here", qos=1)
-
-    asyncio.run(scenario())
+    async with asyncio.timeout(LIMIT_S), broker.tls_client(first, "same") as site:
+        async with broker.tls_client(second, "same") as other:
+            await other.publish(topic("B", Kind.RESULTS), b"here", qos=1)
+        await site.publish(RESULTS, b"still here", qos=1)
 
 
 def test_a_batch_that_is_a_little_too_large_still_reaches_the_collector(broker: Broker) -> None:

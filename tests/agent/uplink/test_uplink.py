@@ -1,7 +1,7 @@
 """The uplink through a real Mosquitto, with a collector that answers as it is set to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -143,39 +143,31 @@ class Site:
                 await asyncio.sleep(0.02)
 
 
-Scenario = Callable[[Site, Collector], Awaitable[None]]
-Play = Callable[[Scenario], None]
-
-
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(WITHIN_S):
         while not condition():
             await asyncio.sleep(0.02)
 
 
-@pytest.fixture
-def play(tmp_path: Path, broker: Broker) -> Play:
-    async def whole(scenario: Scenario) -> None:
-        async with collecting(broker) as collector, Site(tmp_path, broker).running() as site:
-            await scenario(site, collector)
-
-    return lambda scenario: asyncio.run(whole(scenario))
+@asynccontextmanager
+async def playing(tmp_path: Path, broker: Broker) -> AsyncIterator[tuple[Site, Collector]]:
+    async with collecting(broker) as collector, Site(tmp_path, broker).running() as site:
+        yield site, collector
 
 
-def test_what_is_journalled_arrives_and_is_committed_by_its_receipt(play: Play) -> None:
-    async def scenario(site: Site, collector: Collector) -> None:
+async def test_what_is_journalled_arrives_and_is_committed_by_its_receipt(
+    tmp_path: Path, broker: Broker
+) -> None:
+    async with playing(tmp_path, broker) as (site, collector):
         await site.commit(250)
-
         await site.reaches(0, 250, 0)
         assert set(collector.seqs) == set(range(1, 251))
         assert site.uplink.problem is None
         assert site.uplink.receipts.newest is not None
 
-    play(scenario)
 
-
-def test_an_acknowledgement_of_the_broker_commits_nothing(play: Play) -> None:
-    async def scenario(site: Site, collector: Collector) -> None:
+async def test_an_acknowledgement_of_the_broker_commits_nothing(tmp_path: Path, broker: Broker) -> None:
+    async with playing(tmp_path, broker) as (site, collector):
         collector.status = None
         await site.commit(3)
         await until(lambda: collector.seqs.count(1) >= 2)
@@ -183,22 +175,18 @@ def test_an_acknowledgement_of_the_broker_commits_nothing(play: Play) -> None:
         collector.status = ReceiptStatus.COMMITTED
         await site.reaches(0, 3, 0)
 
-    play(scenario)
 
-
-def test_what_is_rejected_is_kept_apart(play: Play) -> None:
-    async def scenario(site: Site, collector: Collector) -> None:
+async def test_what_is_rejected_is_kept_apart(tmp_path: Path, broker: Broker) -> None:
+    async with playing(tmp_path, broker) as (site, collector):
         collector.status = ReceiptStatus.REJECTED
         await site.commit(2)
         await site.reaches(0, 0, 2)
 
-    play(scenario)
 
-
-def test_nonsense_on_the_receipts_topic_is_reported_and_harmless(
-    play: Play, caplog: pytest.LogCaptureFixture
+async def test_nonsense_on_the_receipts_topic_is_reported_and_harmless(
+    tmp_path: Path, broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def scenario(site: Site, collector: Collector) -> None:
+    async with playing(tmp_path, broker) as (site, collector):
         collector.status = None
         await site.commit(1)
         await until(lambda: bool(collector.seqs))
@@ -206,27 +194,23 @@ def test_nonsense_on_the_receipts_topic_is_reported_and_harmless(
         await until(lambda: "not a receipt: newer-schema" in caplog.text)
         assert await site.state() == (1, 0, 0)
 
-    play(scenario)
 
-
-def test_a_collector_that_rejects_batches_whole_is_logged_once(
-    play: Play, caplog: pytest.LogCaptureFixture
+async def test_a_collector_that_rejects_batches_whole_is_logged_once(
+    tmp_path: Path, broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
     refused = Receipt(schema=1, sender=SITE, payload="0" * 64, reason=Reason.STORAGE)
 
-    async def scenario(site: Site, collector: Collector) -> None:
+    async with playing(tmp_path, broker) as (site, collector):
         await until(lambda: site.uplink.problem is None)
         for _ in range(3):
             await collector.answer(refused)
         await site.commit(1)
         await site.reaches(0, 1, 0)
-
-    play(scenario)
     assert caplog.text.count("the collector rejected a batch whole (storage: )") == 1
 
 
-def test_a_gap_is_sent_with_the_mark_of_its_epoch_until_a_receipt_names_it(
-    tmp_path: Path, play: Play
+async def test_a_gap_is_sent_with_the_mark_of_its_epoch_until_a_receipt_names_it(
+    tmp_path: Path, broker: Broker
 ) -> None:
     with Journal(tmp_path / "journal.db", 10**8, CLOCK) as journal:
         journal.commit(build, CLOCK)
@@ -234,7 +218,7 @@ def test_a_gap_is_sent_with_the_mark_of_its_epoch_until_a_receipt_names_it(
         gaps.declare(connection(journal), journal.epoch, 1, 1, GapReason.DROPPED, CLOCK.wall_us)
         lost = journal.epoch
 
-    async def scenario(site: Site, collector: Collector) -> None:
+    async with playing(tmp_path, broker) as (site, collector):
         await until(lambda: any(batch.gaps for batch in collector.batches))
         await site.names_all_gaps()
         batch = next(batch for batch in collector.batches if batch.gaps)
@@ -242,11 +226,11 @@ def test_a_gap_is_sent_with_the_mark_of_its_epoch_until_a_receipt_names_it(
         assert [(gap.epoch, gap.first, gap.last) for gap in batch.gaps] == [(lost, 1, 1)]
         assert {mark.epoch: mark.high_water for mark in batch.marks}[lost] == 1
 
-    play(scenario)
 
-
-def test_a_collector_that_asks_again_is_sent_what_it_had_said_it_has(play: Play) -> None:
-    async def scenario(site: Site, collector: Collector) -> None:
+async def test_a_collector_that_asks_again_is_sent_what_it_had_said_it_has(
+    tmp_path: Path, broker: Broker
+) -> None:
+    async with playing(tmp_path, broker) as (site, collector):
         await site.commit(3)
         await site.reaches(0, 3, 0)
         collector.seqs.clear()
@@ -262,25 +246,23 @@ def test_a_collector_that_asks_again_is_sent_what_it_had_said_it_has(play: Play)
         await site.commit(1)
         await until(lambda: collector.batches[-1].obeyed == "resend-2")
 
-    play(scenario)
 
-
-def test_what_is_no_command_is_reported_and_harmless(play: Play, caplog: pytest.LogCaptureFixture) -> None:
-    async def scenario(site: Site, collector: Collector) -> None:
+async def test_what_is_no_command_is_reported_and_harmless(
+    tmp_path: Path, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with playing(tmp_path, broker) as (site, collector):
         await until(lambda: site.uplink.problem is None)
         await collector._client.publish(f"qos/v1/{SITE}/commands", b'{"schema":1}', qos=1)
         await until(lambda: "not a command: invalid" in caplog.text)
 
-    play(scenario)
 
-
-def test_measurements_in_memory_are_sent_and_the_disk_has_them_when_it_works(
-    play: Play, monkeypatch: pytest.MonkeyPatch
+async def test_measurements_in_memory_are_sent_and_the_disk_has_them_when_it_works(
+    tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("outbox.journal.disk.RETRY_US", 0)
     monkeypatch.setattr("outbox.publisher.DISK_RETRY_S", 0.1)
 
-    async def scenario(site: Site, collector: Collector) -> None:
+    async with playing(tmp_path, broker) as (site, collector):
         await site.commit(1)
         await site.journal.do(lambda journal: connection(journal).execute("PRAGMA query_only = ON"))
         await site.commit(3)
@@ -290,23 +272,19 @@ def test_measurements_in_memory_are_sent_and_the_disk_has_them_when_it_works(
         await until(lambda: site.journal.trouble is None)
         await site.reaches(0, 4, 0)
 
-    play(scenario)
 
-
-def test_damage_that_is_met_on_sending_leaves_nothing_behind(tmp_path: Path, play: Play) -> None:
+async def test_damage_that_is_met_on_sending_leaves_nothing_behind(tmp_path: Path, broker: Broker) -> None:
     def harm(journal: Journal) -> None:
         for _ in range(40):
             journal.commit(partial(build, detail="to be damaged"), CLOCK)
         flip(journal, tmp_path / "journal.db", b"to be damaged")
 
-    async def scenario(site: Site, collector: Collector) -> None:
+    async with playing(tmp_path, broker) as (site, collector):
         await site.journal.do(harm)
         site.uplink.committed()
         await site.reaches(0, 39, 0)
         await site.names_all_gaps()
         assert len(set(collector.seqs)) == 39
-
-    play(scenario)
 
 
 def test_presence_says_online_and_stopped(tmp_path: Path, broker: Broker) -> None:
@@ -320,12 +298,9 @@ def test_presence_says_online_and_stopped(tmp_path: Path, broker: Broker) -> Non
     assert asyncio.run(whole()) == [PresenceState.ONLINE, PresenceState.STOPPED]
 
 
-def test_without_a_broker_measurements_wait(tmp_path: Path) -> None:
-    async def whole() -> None:
-        port = free_port()
-        async with Site(tmp_path, Broker(port=port)).running() as site:
-            await site.commit(2)
-            await until(lambda: "nothing listens there" in str(site.uplink.problem))
-            assert await site.state() == (2, 0, 0)
-
-    asyncio.run(whole())
+async def test_without_a_broker_measurements_wait(tmp_path: Path) -> None:
+    port = free_port()
+    async with Site(tmp_path, Broker(port=port)).running() as site:
+        await site.commit(2)
+        await until(lambda: "nothing listens there" in str(site.uplink.problem))
+        assert await site.state() == (2, 0, 0)

@@ -171,21 +171,16 @@ def test_with_half_of_a_new_pair_the_old_one_is_used(
     assert asyncio.run(outcome(tried)) is None
 
 
-def test_a_site_cannot_pose_as_the_broker(sites: Authority, tmp_path: Path) -> None:
+async def test_a_site_cannot_pose_as_the_broker(sites: Authority, tmp_path: Path) -> None:
     """Use a site's certificate for 127.0.0.1 by the right authority; it is no server certificate."""
     posing = sites.issue("A", files=CertificateFiles.at(tmp_path, "posing"), names=["127.0.0.1"])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(posing.certificate, posing.key)
-
-    async def scenario() -> str | None:
-        server = await asyncio.start_server(
-            lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=context
-        )
-        async with server:
-            place = Broker(port=server.sockets[0].getsockname()[1], tls=tls(sites))
-            return await outcome(Session(place, "a"))
-
-    assert "shows a certificate that does not verify with broker.tls.ca" in str(asyncio.run(scenario()))
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    async with server:
+        place = Broker(port=server.sockets[0].getsockname()[1], tls=tls(sites))
+        found = await outcome(Session(place, "a"))
+    assert "shows a certificate that does not verify with broker.tls.ca" in str(found)
 
 
 async def test_two_clients_with_one_certificate_disconnect_each_other(

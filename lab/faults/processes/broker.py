@@ -29,8 +29,8 @@ class BrokerProcess:
     Raises MissingProgramError without Mosquitto, and NoRoomError where it does not start.
     """
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
-        self.port = port or free_port()
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
         self._program = installed.require("mosquitto", "mosquitto")
         self._store = folder / "broker"
         self._store.mkdir(exist_ok=True)

@@ -287,15 +287,12 @@ async def test_damage_that_is_met_on_sending_leaves_nothing_behind(tmp_path: Pat
         assert len(set(collector.seqs)) == 39
 
 
-def test_presence_says_online_and_stopped(tmp_path: Path, broker: Broker) -> None:
-    async def whole() -> list[PresenceState]:
-        async with collecting(broker) as collector:
-            async with Site(tmp_path, broker).running():
-                await until(lambda: PresenceState.ONLINE in collector.presences)
-            await until(lambda: PresenceState.STOPPED in collector.presences)
-            return collector.presences
-
-    assert asyncio.run(whole()) == [PresenceState.ONLINE, PresenceState.STOPPED]
+async def test_presence_says_online_and_stopped(tmp_path: Path, broker: Broker) -> None:
+    async with collecting(broker) as collector:
+        async with Site(tmp_path, broker).running():
+            await until(lambda: PresenceState.ONLINE in collector.presences)
+        await until(lambda: PresenceState.STOPPED in collector.presences)
+    assert collector.presences == [PresenceState.ONLINE, PresenceState.STOPPED]
 
 
 async def test_without_a_broker_measurements_wait(tmp_path: Path) -> None:

@@ -79,7 +79,9 @@ class BrokerProcess:
             f"user {getpass.getuser()}",
             "persistence true",
             f"persistence_location {self._store}/",
+            # A killed broker then keeps what it stored until a second ago, and loses the rest: both cases.
             "autosave_interval 1",
+            # Few, so that a broker that drops what it acknowledged is seen in a short run, too.
             f"max_queued_messages {QUEUED}",
         )
 

@@ -14,7 +14,6 @@ async def access_problem(
     broker: Broker,
     client_id: str,
     subscriptions: Sequence[str] = (),
-    within_s: float = WITHIN_S,
     *,
     clock_synchronised: Callable[[], bool] = always,
 ) -> str | None:
@@ -36,12 +35,12 @@ async def access_problem(
     )
     before, running = session.problem, asyncio.create_task(session.run())
     try:
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(WITHIN_S):
             while not connected.is_set() and session.problem == before:  # noqa: ASYNC110 -- a problem wakes nobody
                 await asyncio.sleep(_LOOK_EVERY_S)
     except TimeoutError:
         why = "the network drops our packets, or the broker hangs"
-        return f"broker {broker.host}:{broker.port}: no answer within {within_s:.0f} s: {why}"
+        return f"broker {broker.host}:{broker.port}: no answer within {WITHIN_S:.0f} s: {why}"
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

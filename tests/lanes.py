@@ -1,7 +1,7 @@
 """Lanes: groups of test files that run by themselves, each in its own time.
 
 * ``core`` tests what decides by values alone. Its files mirror the modules that a purity contract of
-  pyproject.toml names, so a new pure room has its tests in this lane from its first day. A test of it that
+  pyproject.toml names. So a new pure room has its tests in this lane from its first day. A test of it that
   opens a socket or starts a process fails.
 * A lane of ``FOLDERS`` has its files listed here.
 * ``programs`` has all others: sockets, processes, files, real servers, kernel namespaces.

@@ -19,6 +19,7 @@ def _delay(seen: Observation, values: StampValues) -> Samples:
 
 
 def _loss(seen: Observation, values: StampValues) -> Samples:
+    # A stateless reflector gives loss no direction: then only the round trip has a ratio.
     if values.loss_forward_ratio is not None:
         yield f'{dscp_label(seen)},direction="up"', values.loss_forward_ratio
     if values.loss_return_ratio is not None:

@@ -26,9 +26,11 @@ HEADERS = {
     "base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    # A page that a browser kept would show an hour ago as now.
     "Cache-Control": "no-store",
 }
 
+# The sites below stay in sight, also in a storm of hundreds of incidents.
 MOST_INCIDENTS = 8
 # Units of an age, with the seconds from which each is used: "119 min ago" says more than "1 h ago".
 _AGES = (("day", 172_800, 86_400), ("hour", 7_200, 3_600), ("minute", 120, 60), ("second", 0, 1))

@@ -107,6 +107,7 @@ class Supervisor:
         """
         limit = time.monotonic() + patience_s
         ended = [child for child in self._children if child.program.wave >= from_wave]
+        # Clients first: they would report the end of their servers as a fault.
         for wave in sorted({child.program.wave for child in ended}, reverse=True):
             children = [child for child in ended if child.program.wave == wave]
             for child in children:

@@ -100,7 +100,7 @@ class SimulatedAgent:
             )
         )
 
-    def peer_envelope(self, peer: str = PEER) -> bytes | None:
+    def peer_envelope(self) -> bytes | None:
         """Encode the peer's records of the load tests since the last call; None where there were none."""
         tests, self._served = self._served, []
         if not tests:
@@ -110,7 +110,7 @@ class SimulatedAgent:
         return messages.encode(
             Envelope(
                 schema=SCHEMA,
-                sender=peer,
+                sender=PEER,
                 program="0.1.0",
                 sent=self._clock(),
                 marks=(mark,),

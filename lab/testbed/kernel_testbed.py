@@ -106,6 +106,7 @@ class KernelTestbed:
         peer_file = self._folder / "peer.yaml"
         # JSON is valid YAML, the format of settings files.
         peer_file.write_text(json.dumps(_peer(key)), encoding="ascii")
+        # Wrong settings fail here with their message, and not as a program that did not start.
         peer_settings.load(peer_file)
         self.agent_file.write_text(json.dumps(_agent(key, self._folder)), encoding="ascii")
         configuration.load(self.agent_file)

@@ -36,8 +36,10 @@ QUEUE_DIVISOR = 80
 # The payload fits the TCP connection from which iperf3 takes the path MTU.
 UDP_PAYLOAD, UDP_PACKET = 1448, 1476
 
+# iperf3's server takes one client at a time, and may still be ending the one before.
 TRIES = 3
 START_S, SLACK_S, LONGEST_CROSS_S = 10.0, 20.0, 900
+# More than a handshake: the flow is really there.
 SIGN_BYTES = 100_000
 
 

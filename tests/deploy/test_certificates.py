@@ -129,7 +129,7 @@ def test_dates_count_again_once_the_clock_is_synchronised(
     assert "shows a certificate that has expired" in str(asyncio.run(scenario(expired)).problem)
 
 
-def test_a_renewed_certificate_is_used_without_a_restart_once_complete(
+async def test_a_renewed_certificate_is_used_without_a_restart_once_complete(
     broker: Shipped,
     sites: Authority,
     tmp_path: Path,
@@ -145,22 +145,19 @@ def test_a_renewed_certificate_is_used_without_a_restart_once_complete(
     def connections() -> int:
         return len(re.findall(r"New client connected from \S+ as A ", log.read_text()))
 
-    async def scenario() -> None:
-        tried = session(broker, tls(sites, own))
-        async with running(tried):
-            await until(lambda: tried.connected)
-            before = connections()
-            own.key.write_bytes(new.key.read_bytes()[:100])
-            await until(lambda: "the files read before stay in use" in caplog.text)
-            assert tried.connected
-            await asyncio.sleep(0.3)
-            assert caplog.text.count("the files read before stay in use") == 1
-            own.key.write_bytes(new.key.read_bytes())
-            own.certificate.write_bytes(new.certificate.read_bytes())
-            await until(lambda: connections() > before)
-            await until(lambda: tried.connected)
-
-    asyncio.run(scenario())
+    tried = session(broker, tls(sites, own))
+    async with running(tried):
+        await until(lambda: tried.connected)
+        before = connections()
+        own.key.write_bytes(new.key.read_bytes()[:100])
+        await until(lambda: "the files read before stay in use" in caplog.text)
+        assert tried.connected
+        await asyncio.sleep(0.3)
+        assert caplog.text.count("the files read before stay in use") == 1
+        own.key.write_bytes(new.key.read_bytes())
+        own.certificate.write_bytes(new.certificate.read_bytes())
+        await until(lambda: connections() > before)
+        await until(lambda: tried.connected)
     assert "new files are in use from the next connection on" in caplog.text
 
 
@@ -174,34 +171,27 @@ def test_with_half_of_a_new_pair_the_old_one_is_used(
     assert asyncio.run(outcome(tried)) is None
 
 
-def test_a_site_cannot_pose_as_the_broker(sites: Authority, tmp_path: Path) -> None:
+async def test_a_site_cannot_pose_as_the_broker(sites: Authority, tmp_path: Path) -> None:
     """Use a site's certificate for 127.0.0.1 by the right authority; it is no server certificate."""
     posing = sites.issue("A", files=CertificateFiles.at(tmp_path, "posing"), names=["127.0.0.1"])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(posing.certificate, posing.key)
-
-    async def scenario() -> str | None:
-        server = await asyncio.start_server(
-            lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=context
-        )
-        async with server:
-            place = Broker(port=server.sockets[0].getsockname()[1], tls=tls(sites))
-            return await outcome(Session(place, "a"))
-
-    assert "shows a certificate that does not verify with broker.tls.ca" in str(asyncio.run(scenario()))
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    async with server:
+        place = Broker(port=server.sockets[0].getsockname()[1], tls=tls(sites))
+        found = await outcome(Session(place, "a"))
+    assert "shows a certificate that does not verify with broker.tls.ca" in str(found)
 
 
-def test_two_clients_with_one_certificate_disconnect_each_other(broker: Shipped, sites: Authority) -> None:
+async def test_two_clients_with_one_certificate_disconnect_each_other(
+    broker: Shipped, sites: Authority
+) -> None:
     """Show that a copied certificate is noticed, whatever the client ids are."""
     own = sites.issue("A", files=CertificateFiles.at(sites.folder, "taken-over-A"))
     context = tls_context(tls(sites, own))
-
-    async def scenario() -> None:
-        async with broker.tls_client(context, "one") as first, broker.tls_client(context, "two"):
-            with pytest.raises(aiomqtt.MqttError):
-                await asyncio.wait_for(anext(aiter(first.messages)), 10)
-
-    asyncio.run(scenario())
+    async with broker.tls_client(context, "one") as first, broker.tls_client(context, "two"):
+        with pytest.raises(aiomqtt.MqttError):
+            await asyncio.wait_for(anext(aiter(first.messages)), 10)
 
 
 def test_passwords_over_tls_identify_a_site(

@@ -9,7 +9,7 @@ from aiomqtt import ProtocolVersion
 from paho.mqtt.enums import CallbackAPIVersion
 
 from collector.certificates.authority import COLLECTOR, PEER
-from tests.deploy.shipped_broker import LIMIT_S, Broker, Heard, Step, received_until
+from tests.deploy.shipped_broker import LIMIT_S, Broker, Step, received_until
 from wire.messages.topics import Kind, PeerKind, every_peer, every_site, peer_topic, topic
 
 SITE_WRITES = (Kind.RESULTS, Kind.PRESENCE)
@@ -118,18 +118,16 @@ def die(broker: Broker, protocol: ProtocolVersion, where: str, will: bytes) -> N
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_last_will_reaches_only_its_own_site(broker: Broker, protocol: ProtocolVersion) -> None:
-    async def scenario() -> Heard:
-        async with asyncio.timeout(LIMIT_S), broker.client(COLLECTOR) as collector:
-            for _, where, _ in COLLECTOR_LISTENS:
-                await collector.subscribe(where, qos=1)
-            for where in (
-                topic("B", Kind.PRESENCE),
-                topic("B", Kind.RESULTS),
-                peer_topic("peer", PeerKind.TESTS),
-            ):
-                await asyncio.to_thread(die, broker, protocol, where, b"forged")
-            await asyncio.to_thread(die, broker, protocol, topic("A", Kind.PRESENCE), b"last")
-            return await received_until(collector, b"last")
-
-    assert asyncio.run(scenario()) == {(topic("A", Kind.PRESENCE), b"last")}
+async def test_a_last_will_reaches_only_its_own_site(broker: Broker, protocol: ProtocolVersion) -> None:
+    async with asyncio.timeout(LIMIT_S), broker.client(COLLECTOR) as collector:
+        for _, where, _ in COLLECTOR_LISTENS:
+            await collector.subscribe(where, qos=1)
+        for where in (
+            topic("B", Kind.PRESENCE),
+            topic("B", Kind.RESULTS),
+            peer_topic("peer", PeerKind.TESTS),
+        ):
+            await asyncio.to_thread(die, broker, protocol, where, b"forged")
+        await asyncio.to_thread(die, broker, protocol, topic("A", Kind.PRESENCE), b"last")
+        found = await received_until(collector, b"last")
+    assert found == {(topic("A", Kind.PRESENCE), b"last")}

@@ -95,55 +95,45 @@ def test_a_certificate_identifies_a_site(broker: Broker, contexts: dict[str, ssl
     ]
 
 
-def test_a_site_cannot_end_the_tls_connection_of_another(
+async def test_a_site_cannot_end_the_tls_connection_of_another(
     broker: Broker, contexts: dict[str, ssl.SSLContext]
 ) -> None:
     first, second = contexts["A"], contexts["B"]
-
-    async def scenario() -> None:
-        async with asyncio.timeout(LIMIT_S), broker.tls_client(first, "same") as site:
-            async with broker.tls_client(second, "same") as other:
-                await other.publish(topic("B", Kind.RESULTS), b"here", qos=1)
-            await site.publish(RESULTS, b"still here", qos=1)
-
-    asyncio.run(scenario())
+    async with asyncio.timeout(LIMIT_S), broker.tls_client(first, "same") as site:
+        async with broker.tls_client(second, "same") as other:
+            await other.publish(topic("B", Kind.RESULTS), b"here", qos=1)
+        await site.publish(RESULTS, b"still here", qos=1)
 
 
-def test_a_batch_that_is_a_little_too_large_still_reaches_the_collector(broker: Broker) -> None:
+async def test_a_batch_that_is_a_little_too_large_still_reaches_the_collector(broker: Broker) -> None:
     payload = b"x" * (messages.MAX_MESSAGE_BYTES + 1)
-
-    async def scenario() -> Heard:
-        async with (
-            asyncio.timeout(LIMIT_S),
-            broker.client(COLLECTOR) as collector,
-            broker.client("A") as site,
-        ):
-            await collector.subscribe(every_site(Kind.RESULTS), qos=1)
-            await site.publish(RESULTS, payload, qos=1)
-            return await received_until(collector, payload)
-
-    assert asyncio.run(scenario()) == {(RESULTS, payload)}
+    async with (
+        asyncio.timeout(LIMIT_S),
+        broker.client(COLLECTOR) as collector,
+        broker.client("A") as site,
+    ):
+        await collector.subscribe(every_site(Kind.RESULTS), qos=1)
+        await site.publish(RESULTS, payload, qos=1)
+        found = await received_until(collector, payload)
+    assert found == {(RESULTS, payload)}
 
 
-def test_the_broker_queues_2000_messages_for_a_stalled_collector(broker: Broker) -> None:
+async def test_the_broker_queues_2000_messages_for_a_stalled_collector(broker: Broker) -> None:
     """Publish twice as many messages as Mosquitto queues by default."""
     amount = 2000
-
-    async def scenario() -> int:
-        async with asyncio.timeout(LIMIT_S * 2), broker.client("A") as site:
-            stalled = aiomqtt.Client(
-                *("127.0.0.1", broker.port),
-                username=COLLECTOR,
-                password=COLLECTOR,
-                identifier="stalled",
-                clean_session=False,
-                max_queued_incoming_messages=amount + 1,
-            )
-            async with stalled:
-                await stalled.subscribe(RESULTS, qos=1)
-            for number in range(amount):
-                await site.publish(RESULTS, b"%d" % number, qos=1)
-            async with stalled:
-                return len(await received_until(stalled, b"%d" % (amount - 1)))
-
-    assert asyncio.run(scenario()) == amount
+    async with asyncio.timeout(LIMIT_S * 2), broker.client("A") as site:
+        stalled = aiomqtt.Client(
+            *("127.0.0.1", broker.port),
+            username=COLLECTOR,
+            password=COLLECTOR,
+            identifier="stalled",
+            clean_session=False,
+            max_queued_incoming_messages=amount + 1,
+        )
+        async with stalled:
+            await stalled.subscribe(RESULTS, qos=1)
+        for number in range(amount):
+            await site.publish(RESULTS, b"%d" % number, qos=1)
+        async with stalled:
+            found = len(await received_until(stalled, b"%d" % (amount - 1)))
+    assert found == amount

@@ -29,8 +29,8 @@ class BrokerProcess:
     Raises MissingProgramError without Mosquitto, and NoRoomError where it does not start.
     """
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
-        self.port = port or free_port()
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
         self._program = installed.require("mosquitto", "mosquitto")
         self._store = folder / "broker"
         self._store.mkdir(exist_ok=True)
@@ -79,7 +79,9 @@ class BrokerProcess:
             f"user {getpass.getuser()}",
             "persistence true",
             f"persistence_location {self._store}/",
+            # A killed broker then keeps what it stored until a second ago, and loses the rest: both cases.
             "autosave_interval 1",
+            # Few, so that a broker that drops what it acknowledged is seen in a short run, too.
             f"max_queued_messages {QUEUED}",
         )
 

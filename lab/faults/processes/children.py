@@ -57,6 +57,7 @@ class Child:
             stat = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii", errors="replace")
         except OSError:
             return False
+        # The name before it is in parentheses, and may contain any character.
         return stat.rpartition(")")[2].split()[0] == "T"
 
     def signal(self, number: signal.Signals) -> None:
@@ -105,9 +106,11 @@ class Nursery:
 
 def _begin(log: Path, run: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     """In the child: out of the terminal's reach, tied to its parent's life, its words in a log."""
+    # The terminal sends Ctrl-C to a whole session; only the rig is to get it, and ends its children.
     os.setsid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Unbuffered: what a killed child wrote last is what is looked for.
     with log.open("ab", buffering=0) as output:
         os.dup2(output.fileno(), sys.stdout.fileno())
         os.dup2(output.fileno(), sys.stderr.fileno())

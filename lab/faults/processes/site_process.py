@@ -55,6 +55,7 @@ class SiteProcess:
 def run(site: SiteProcess) -> None:
     """Measure and send until SIGTERM."""
     log.start("info")
+    # The minute of a real agent would let a run see a dozen connections instead of hundreds.
     net.liveness.LAST_PAUSE_S = site.back_within_s
     asyncio.run(_run(site))
 
@@ -96,6 +97,7 @@ async def _measure(site: SiteProcess, journal: JournalThread, uplink: Uplink, cl
 def _commit(notes: Notes, serial: str, dscp: int, now: ClockReading, journal: Journal) -> None:
     def build(epoch: str, seq: int) -> Measurement:
         measurement = source.train(epoch, seq, serial=serial, start=now, dscp=dscp)
+        # Before the commit: a kill between the two must not make the record look invented.
         notes.tried(measurement)
         return measurement
 

@@ -9,15 +9,11 @@ from tests.agent.fakes import FakeClock
 from wire.records import ClockMeasurement
 
 
-def test_the_watch_tells_an_event() -> None:
-    told: list[WatchEvent] = []
-
-    async def scenario() -> None:
-        watch = ClockWatch(FakeClock().read, PeerTime())
-        running = asyncio.create_task(watch.run(told.append))
-        while not told:
-            await asyncio.sleep(0)
-        running.cancel()
-
-    asyncio.run(scenario())
-    assert [(event.record, event.start.synchronised) for event in told] == [(ClockMeasurement, True)]
+async def test_the_watch_tells_an_event() -> None:
+    events: list[WatchEvent] = []
+    watch = ClockWatch(FakeClock().read, PeerTime())
+    running = asyncio.create_task(watch.run(events.append))
+    while not events:
+        await asyncio.sleep(0)
+    running.cancel()
+    assert [(event.record, event.start.synchronised) for event in events] == [(ClockMeasurement, True)]

@@ -77,23 +77,19 @@ def test_a_run_that_was_killed_is_known_by_its_last_heartbeat(tmp_path: Path) ->
     assert (found.cause, found.begin, found.begin_error_us) == (Cause.AGENT, beat.clock, 10_000)
 
 
-def test_a_place_that_cannot_be_written_is_logged_once(
+async def test_a_place_that_cannot_be_written_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     heartbeat.path_beside(tmp_path / "journal.db").mkdir()
     clock = FakeClock()
-
-    async def whole() -> None:
-        journal = JournalThread(lambda: Journal(tmp_path / "journal.db", 10**8, clock.read()))
-        await journal.open()
-        beating = asyncio.create_task(journal.keep_beating(clock.read, EVERY_S))
-        async with asyncio.timeout(10):
-            while "cannot write the heartbeat" not in caplog.text:
-                await asyncio.sleep(0.005)
-        await asyncio.sleep(5 * EVERY_S)
-        beating.cancel()
-        await asyncio.gather(beating, return_exceptions=True)
-        await journal.close()
-
-    asyncio.run(whole())
+    journal = JournalThread(lambda: Journal(tmp_path / "journal.db", 10**8, clock.read()))
+    await journal.open()
+    beating = asyncio.create_task(journal.keep_beating(clock.read, EVERY_S))
+    async with asyncio.timeout(10):
+        while "cannot write the heartbeat" not in caplog.text:
+            await asyncio.sleep(0.005)
+    await asyncio.sleep(5 * EVERY_S)
+    beating.cancel()
+    await asyncio.gather(beating, return_exceptions=True)
+    await journal.close()
     assert caplog.text.count("cannot write the heartbeat") == 1

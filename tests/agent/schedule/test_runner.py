@@ -107,43 +107,35 @@ def test_the_deadline_ends_a_probe() -> None:
     assert (reading.failure, reading.detail) == (Failure.DEADLINE, "no end after 0.02 s")
 
 
-def test_what_is_cancelled_leaves_a_measurement() -> None:
-    async def scenario() -> list[ProbeRun]:
-        subject = Runner("pop-1", FakeClock().read)
-        probe = FakeProbe(None, alone=True)
-        both = [asyncio.ensure_future(subject.run(probe, TASK, Purpose.SCHEDULED)) for _ in range(2)]
-        while not probe.started:
-            await asyncio.sleep(0)
-        subject.cancel()
-        return await asyncio.gather(*both)
-
-    running, waiting = (attempt.reading for attempt in asyncio.run(scenario()))
+async def test_what_is_cancelled_leaves_a_measurement() -> None:
+    subject = Runner("pop-1", FakeClock().read)
+    probe = FakeProbe(None, alone=True)
+    both = [asyncio.ensure_future(subject.run(probe, TASK, Purpose.SCHEDULED)) for _ in range(2)]
+    while not probe.started:
+        await asyncio.sleep(0)
+    subject.cancel()
+    found = await asyncio.gather(*both)
+    running, waiting = (attempt.reading for attempt in found)
     assert (running.outcome, running.failure) == (Outcome.FAILED, Failure.CANCELLED)
     assert (waiting.outcome, waiting.failure) == (Outcome.SKIPPED, Failure.CANCELLED)
 
 
-def test_cancelling_the_run_itself_ends_the_probe_and_is_not_swallowed() -> None:
-    async def scenario() -> int:
-        probe = FakeProbe(None)
-        outer = asyncio.ensure_future(Runner("pop-1", FakeClock().read).run(probe, TASK, Purpose.ON_DEMAND))
-        while not probe.started:
-            await asyncio.sleep(0)
-        outer.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await outer
+async def test_cancelling_the_run_itself_ends_the_probe_and_is_not_swallowed() -> None:
+    probe = FakeProbe(None)
+    outer = asyncio.ensure_future(Runner("pop-1", FakeClock().read).run(probe, TASK, Purpose.ON_DEMAND))
+    while not probe.started:
         await asyncio.sleep(0)
-        return probe.at_once
+    outer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await outer
+    await asyncio.sleep(0)
+    assert probe.at_once == 0
 
-    assert asyncio.run(scenario()) == 0
 
-
-def test_a_busy_line_is_a_skipped_measurement() -> None:
-    async def scenario() -> list[ProbeRun]:
-        subject = Runner("pop-1", FakeClock().read, line_wait_s=0.02)
-        probe = FakeProbe(alone=True, pause_s=0.2)
-        return await asyncio.gather(*(subject.run(probe, TASK, Purpose.SCHEDULED) for _ in range(2)))
-
-    first, second = asyncio.run(scenario())
+async def test_a_busy_line_is_a_skipped_measurement() -> None:
+    subject = Runner("pop-1", FakeClock().read, line_wait_s=0.02)
+    probe = FakeProbe(alone=True, pause_s=0.2)
+    first, second = await asyncio.gather(*(subject.run(probe, TASK, Purpose.SCHEDULED) for _ in range(2)))
     assert first.reading.outcome is Outcome.OK
     assert (second.reading.outcome, second.reading.failure) == (Outcome.SKIPPED, Failure.LINE_BUSY)
 
@@ -160,21 +152,18 @@ def test_a_probe_is_alone_where_it_asks_to_be(alone: bool, most: int) -> None:
     assert (probe.most_at_once, len(probe.started)) == (most, 5)
 
 
-def test_alone_excludes_the_others_too() -> None:
-    async def scenario() -> list[str]:
-        order: list[str] = []
-        subject = Runner("pop-1", FakeClock().read, line_wait_s=5)
-        shared, alone = FakeProbe(pause_s=0.01), FakeProbe(alone=True, pause_s=0.01)
+async def test_alone_excludes_the_others_too() -> None:
+    order: list[str] = []
+    subject = Runner("pop-1", FakeClock().read, line_wait_s=5)
+    shared, alone = FakeProbe(pause_s=0.01), FakeProbe(alone=True, pause_s=0.01)
 
-        async def one(name: str, probe: FakeProbe) -> None:
-            await subject.run(probe, TASK, Purpose.SCHEDULED)
-            assert shared.at_once == 0 or alone.at_once == 0
-            order.append(name)
+    async def one(name: str, probe: FakeProbe) -> None:
+        await subject.run(probe, TASK, Purpose.SCHEDULED)
+        assert shared.at_once == 0 or alone.at_once == 0
+        order.append(name)
 
-        await asyncio.gather(one("first", shared), one("alone", alone), one("after", shared))
-        return order
-
-    assert asyncio.run(scenario()) == ["first", "alone", "after"]
+    await asyncio.gather(one("first", shared), one("alone", alone), one("after", shared))
+    assert order == ["first", "alone", "after"]
 
 
 def test_a_missed_slot_is_a_skipped_measurement() -> None:

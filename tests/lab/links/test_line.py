@@ -1,5 +1,6 @@
 """Every property of a line: exact where it is deterministic, by 99.9 % intervals where it is random."""
 
+from dataclasses import replace
 from math import sqrt
 
 import pytest
@@ -19,19 +20,21 @@ def assert_share(found: int, of: int, expected: float) -> None:
     assert abs(found - of * expected) <= margin
 
 
-def test_a_line_that_does_nothing_releases_at_once() -> None:
-    assert EmulatedLine(LineSettings()).offer(5, 1000, tos=0xB8) == (Release(5, 0xB8),)
+HALF_MS, MS = MILLISECOND // 2, MILLISECOND
+SHAPED = LineSettings(rate=8_000_000, queue=5000)  # 1 ms for each 1000 bytes
 
 
-def test_the_queue_spaces_packets_at_the_rate() -> None:
-    line = EmulatedLine(LineSettings(rate=8_000_000, queue=3000))
-    assert releases(line, range(3)) == [(MILLISECOND,), (2 * MILLISECOND,), (3 * MILLISECOND,)]
-
-
-def test_an_idle_line_serves_a_packet_on_arrival() -> None:
-    line = EmulatedLine(LineSettings(rate=8_000_000, queue=3000))
-    line.offer(0, 1000)
-    assert line.offer(5 * MILLISECOND, 1000) == (Release(6 * MILLISECOND, 0),)
+@pytest.mark.parametrize(("settings", "offered", "released"), [
+    (LineSettings(), [5], [5]),
+    (SHAPED, [0, 1, 2], [MS, 2 * MS, 3 * MS]),
+    (SHAPED, [0, 5 * MS], [MS, 6 * MS]),
+    (replace(SHAPED, burst=3000), [0] * 5, [0, 0, 0, MS, 2 * MS]),
+    (replace(SHAPED, burst=2000), [0, 0, MS, MS + HALF_MS], [0, 0, MS, 2 * MS]),
+    (replace(SHAPED, delay=10 * MS), [0, 1], [11 * MS, 12 * MS]),
+], ids=["no rate", "spaced", "idle again", "a burst", "a burst refilled", "a delay after it"])  # fmt: skip
+def test_packets_leave_at_the_rate(settings: LineSettings, offered: list[int], released: list[int]) -> None:
+    line = EmulatedLine(settings)
+    assert [line.offer(now, 1000) for now in offered] == [(Release(at, 0),) for at in released]
 
 
 def test_a_rate_that_divides_nothing_does_not_drift() -> None:
@@ -49,29 +52,12 @@ def test_tail_drop_counts_the_unsent_part_of_the_packet_in_service() -> None:
     assert line.counters.dropped_bytes == {DropCause.QUEUE_FULL: 2000}
 
 
-def test_a_burst_passes_at_once_and_later_packets_at_the_rate() -> None:
-    line = EmulatedLine(LineSettings(rate=8_000_000, queue=5000, burst=3000))
-    assert [line.offer(0, 1000)[0].at for _ in range(5)] == [0, 0, 0, MILLISECOND, 2 * MILLISECOND]
-
-
-def test_a_burst_refills_at_the_rate() -> None:
-    line = EmulatedLine(LineSettings(rate=8_000_000, queue=5000, burst=2000))
-    assert [line.offer(0, 1000)[0].at for _ in range(2)] == [0, 0]
-    assert line.offer(MILLISECOND, 1000)[0].at == MILLISECOND
-    assert line.offer(MILLISECOND + MILLISECOND // 2, 1000)[0].at == 2 * MILLISECOND
-
-
 def test_a_policer_drops_what_a_shaper_would_delay() -> None:
     line = EmulatedLine(LineSettings(rate=8_000_000, burst=2000, policer=True))
     assert [bool(line.offer(0, 1000)) for _ in range(3)] == [True, True, False]
     assert not line.offer(MILLISECOND - 1, 1000)
     assert line.offer(MILLISECOND, 1000) == (Release(MILLISECOND, 0),)
     assert line.counters.dropped_packets == {DropCause.POLICED: 2}
-
-
-def test_delay_is_added_after_the_queue() -> None:
-    line = EmulatedLine(LineSettings(rate=8_000_000, queue=3000, delay=10 * MILLISECOND))
-    assert releases(line, range(2)) == [(11 * MILLISECOND,), (12 * MILLISECOND,)]
 
 
 def test_jitter_is_uniform_between_packets_far_apart() -> None:

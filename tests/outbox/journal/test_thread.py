@@ -18,31 +18,25 @@ def seqs(journal: Journal) -> list[int]:
     return [row.seq for row in journal.waiting(1000)]
 
 
-def test_the_journal_works_on_its_own_thread(tmp_path: Path) -> None:
-    async def scenario() -> list[int]:
-        thread = JournalThread(partial(opened, tmp_path))
-        await thread.open()
-        await asyncio.gather(*(thread.do(lambda journal: journal.commit(build, CLOCK)) for _ in range(10)))
-        found = await thread.do(seqs)
-        await thread.close()
-        return found
-
-    assert asyncio.run(scenario()) == list(range(10, 0, -1))
+async def test_the_journal_works_on_its_own_thread(tmp_path: Path) -> None:
+    thread = JournalThread(partial(opened, tmp_path))
+    await thread.open()
+    await asyncio.gather(*(thread.do(lambda journal: journal.commit(build, CLOCK)) for _ in range(10)))
+    found = await thread.do(seqs)
+    await thread.close()
+    assert found == list(range(10, 0, -1))
 
 
-def test_what_waits_its_turn_is_done_though_its_asker_was_cancelled(tmp_path: Path) -> None:
-    async def scenario() -> list[int]:
-        thread, may_end = JournalThread(partial(opened, tmp_path)), threading.Event()
-        await thread.open()
-        first = asyncio.ensure_future(thread.beside(may_end.wait))
-        second = asyncio.create_task(thread.do(lambda journal: journal.commit(build, CLOCK)))
-        await asyncio.sleep(0)
-        second.cancel()
-        await asyncio.wait((second,))
-        may_end.set()
-        await first
-        found = await thread.do(seqs)
-        await thread.close()
-        return found
-
-    assert asyncio.run(scenario()) == [1]
+async def test_what_waits_its_turn_is_done_though_its_asker_was_cancelled(tmp_path: Path) -> None:
+    thread, may_end = JournalThread(partial(opened, tmp_path)), threading.Event()
+    await thread.open()
+    first = asyncio.ensure_future(thread.beside(may_end.wait))
+    second = asyncio.create_task(thread.do(lambda journal: journal.commit(build, CLOCK)))
+    await asyncio.sleep(0)
+    second.cancel()
+    await asyncio.wait((second,))
+    may_end.set()
+    await first
+    found = await thread.do(seqs)
+    await thread.close()
+    assert found == [1]

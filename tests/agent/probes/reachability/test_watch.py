@@ -42,7 +42,7 @@ WITHIN_S = 20.0
 
 
 class FakeUplink:
-    """A session that is there, or not, as told."""
+    """A session that is there, or not, as events."""
 
     def __init__(self) -> None:
         self.problem: str | None = None
@@ -82,14 +82,14 @@ async def reflecting(port: int = 0, key: bytes = KEY) -> AsyncIterator[int]:
 async def watching(
     built: ProbeContext, uplink: FakeUplink
 ) -> AsyncIterator[tuple[ReachabilityWatch, list[WatchEvent]]]:
-    told: list[WatchEvent] = []
+    events: list[WatchEvent] = []
     assert built.peer_last_seen is not None
     path = state_path(built.settings.journal.path)
     thread = JournalThread(lambda: Journal(path.with_name("journal.db"), 10**8, built.clock()))
     watch = ReachabilityWatch(built, INTERVAL_S, cast("Uplink", uplink), built.peer_last_seen, thread, path)
-    task = asyncio.create_task(watch.run(told.append))
+    task = asyncio.create_task(watch.run(events.append))
     try:
-        yield watch, told
+        yield watch, events
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -114,8 +114,8 @@ async def until(ready: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def causes(told: list[WatchEvent]) -> list[tuple[Cause, bool]]:
-    values = [cast("ReachabilityValues", one.values) for one in told]
+def causes(events: list[WatchEvent]) -> list[tuple[Cause, bool]]:
+    values = [cast("ReachabilityValues", one.values) for one in events]
     return [(one.cause, one.end is not None) for one in values]
 
 
@@ -124,50 +124,44 @@ def knows(built: ProbeContext, *targets: Target) -> bool:
     return set(targets) <= set(kept.known)
 
 
-def test_a_peer_that_stops_and_starts_again(tmp_path: Path) -> None:
-    async def whole() -> None:
-        built = around(tmp_path, free_port(), 1)
-        port = built.settings.peer.stamp_port
-        async with watching(built, FakeUplink()) as (watch, told):
-            async with reflecting(port):
-                await until(lambda: knows(built, Target.PEER))
-                assert (told, watch.outages) == ([], ())
-            await until(lambda: causes(told) == [(Cause.PEER, False)])
-            assert [one.cause for one in watch.outages] == [Cause.PEER]
-            kept = reachability_state.read(state_path(built.settings.journal.path))
-            await until(
-                lambda: OutageScope.PEER in reachability_state.read(tmp_path / "reachability.json").outages
-            )
-            assert kept.gateway is None
-            async with reflecting(port):
-                await until(lambda: causes(told)[1:] == [(Cause.PEER, True)])
-        begun, ended = (cast("ReachabilityValues", one.values) for one in told)
-        assert (begun.outage, begun.peer, begun.gateway) == (ended.outage, False, None)
-        assert {one.record for one in told} == {ReachabilityMeasurement}
-        assert told[1].start == ended.end
-        assert reachability_state.read(tmp_path / "reachability.json").outages == {}
-
-    asyncio.run(whole())
+async def test_a_peer_that_stops_and_starts_again(tmp_path: Path) -> None:
+    built = around(tmp_path, free_port(), 1)
+    port = built.settings.peer.stamp_port
+    async with watching(built, FakeUplink()) as (watch, events):
+        async with reflecting(port):
+            await until(lambda: knows(built, Target.PEER))
+            assert (events, watch.outages) == ([], ())
+        await until(lambda: causes(events) == [(Cause.PEER, False)])
+        assert [one.cause for one in watch.outages] == [Cause.PEER]
+        kept = reachability_state.read(state_path(built.settings.journal.path))
+        await until(
+            lambda: OutageScope.PEER in reachability_state.read(tmp_path / "reachability.json").outages
+        )
+        assert kept.gateway is None
+        async with reflecting(port):
+            await until(lambda: causes(events)[1:] == [(Cause.PEER, True)])
+    begun, ended = (cast("ReachabilityValues", one.values) for one in events)
+    assert (begun.outage, begun.peer, begun.gateway) == (ended.outage, False, None)
+    assert {one.record for one in events} == {ReachabilityMeasurement}
+    assert events[1].start == ended.end
+    assert reachability_state.read(tmp_path / "reachability.json").outages == {}
 
 
-def test_a_refused_write_is_repeated_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async def whole() -> None:
-        in_the_way = tmp_path / "reachability.json.new"
-        in_the_way.mkdir()
-        async with reflecting() as port:
-            built = around(tmp_path, port, 1)
-            async with watching(built, FakeUplink()) as (watch, _):
-                await until(lambda: watch._rules.targets[Target.PEER].known)
-                looks = watch._looks
-                await until(lambda: watch._looks >= looks + 2)
-                in_the_way.rmdir()
-                await until(lambda: knows(built, Target.PEER))
-
-    asyncio.run(whole())
+async def test_a_refused_write_is_repeated_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    in_the_way = tmp_path / "reachability.json.new"
+    in_the_way.mkdir()
+    async with reflecting() as port:
+        built = around(tmp_path, port, 1)
+        async with watching(built, FakeUplink()) as (watch, _):
+            await until(lambda: watch._rules.targets[Target.PEER].known)
+            looks = watch._looks
+            await until(lambda: watch._looks >= looks + 2)
+            in_the_way.rmdir()
+            await until(lambda: knows(built, Target.PEER))
     assert caplog.text.count("without its end") == 1
 
 
-def test_a_slow_disk_delays_no_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_disk_delays_no_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go_on = threading.Event(), threading.Event()
     write, held = reachability_state.write, []
 
@@ -177,25 +171,21 @@ def test_a_slow_disk_delays_no_look(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         write(path, state)
 
     monkeypatch.setattr(reachability_state, "write", slowly)
-
-    async def whole() -> None:
-        built = around(tmp_path, free_port(), 1)
-        port = built.settings.peer.stamp_port
-        async with watching(built, FakeUplink()) as (watch, told):
-            async with reflecting(port):
-                await until(begun.is_set)
-                looks = watch._looks
-                await until(lambda: watch._looks >= looks + 5)
-            await until(lambda: causes(told) == [(Cause.PEER, False)])
-            assert not (tmp_path / reachability_state.NAME).exists()
-            asyncio.get_running_loop().call_soon(go_on.set)  # it ends while the last is being written
-        assert held[0] is True
-        assert OutageScope.PEER in reachability_state.read(tmp_path / reachability_state.NAME).outages
-
-    asyncio.run(whole())
+    built = around(tmp_path, free_port(), 1)
+    port = built.settings.peer.stamp_port
+    async with watching(built, FakeUplink()) as (watch, events):
+        async with reflecting(port):
+            await until(begun.is_set)
+            looks = watch._looks
+            await until(lambda: watch._looks >= looks + 5)
+        await until(lambda: causes(events) == [(Cause.PEER, False)])
+        assert not (tmp_path / reachability_state.NAME).exists()
+        asyncio.get_running_loop().call_soon(go_on.set)  # it ends while the last is being written
+    assert held[0] is True
+    assert OutageScope.PEER in reachability_state.read(tmp_path / reachability_state.NAME).outages
 
 
-def test_the_file_is_written_before_the_record_during_another_write(
+async def test_the_file_is_written_before_the_record_during_another_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
@@ -208,146 +198,123 @@ def test_the_file_is_written_before_the_record_during_another_write(
         order.append(f"file with {len(state.outages)}")
 
     monkeypatch.setattr(reachability_state, "write", slowly)
+    built = around(tmp_path, free_port(), 1)
+    path = state_path(built.settings.journal.path)
+    thread = JournalThread(lambda: Journal(path.with_name("journal.db"), 10**8, built.clock()))
+    await thread.open()
+    assert built.peer_last_seen is not None
+    watch = ReachabilityWatch(
+        built, INTERVAL_S, cast("Uplink", FakeUplink()), built.peer_last_seen, thread, path
+    )
+    recording: list[asyncio.Task[None]] = []
 
-    async def whole() -> None:
-        built = around(tmp_path, free_port(), 1)
-        path = state_path(built.settings.journal.path)
-        thread = JournalThread(lambda: Journal(path.with_name("journal.db"), 10**8, built.clock()))
-        await thread.open()
-        assert built.peer_last_seen is not None
-        watch = ReachabilityWatch(
-            built, INTERVAL_S, cast("Uplink", FakeUplink()), built.peer_last_seen, thread, path
-        )
-        recording: list[asyncio.Task[None]] = []
+    def tell(_: WatchEvent) -> None:
+        record = thread.do(lambda _: order.append("record"))
+        recording.append(asyncio.get_running_loop().create_task(record))
 
-        def tell(_: WatchEvent) -> None:
-            record = thread.do(lambda _: order.append("record"))
-            recording.append(asyncio.get_running_loop().create_task(record))
-
-        task = asyncio.create_task(watch.run(tell))
-        async with reflecting(built.settings.peer.stamp_port):
-            await until(begun.is_set)
-        await until(lambda: bool(recording))
-        go_on.set()
-        await asyncio.gather(*recording)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await thread.close()
-
-    asyncio.run(whole())
+    task = asyncio.create_task(watch.run(tell))
+    async with reflecting(built.settings.peer.stamp_port):
+        await until(begun.is_set)
+    await until(lambda: bool(recording))
+    go_on.set()
+    await asyncio.gather(*recording)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await thread.close()
     assert order.index("file with 1") < order.index("record")
 
 
-def test_a_train_replaces_polls_and_a_load_test_stops_them(tmp_path: Path) -> None:
-    async def whole() -> None:
-        async with reflecting(key=b"another key that is not ours") as port:
-            built = around(tmp_path, port, 1)
-            peer_last_seen = built.peer_last_seen
-            assert peer_last_seen is not None
-            async with watching(built, FakeUplink()) as (watch, told):
-                for _ in range(40):
-                    peer_last_seen.record_answer()
-                    await asyncio.sleep(INTERVAL_S / 8)
-                assert told == []
-                watch.own_test = lambda: True
-                await asyncio.sleep(2 * INTERVAL_S)
-                assert told == []
-                watch.own_test = lambda: False
-                await until(lambda: causes(told) == [(Cause.PEER, False)])
-
-    asyncio.run(whole())
+async def test_a_train_replaces_polls_and_a_load_test_stops_them(tmp_path: Path) -> None:
+    async with reflecting(key=b"another key that is not ours") as port:
+        built = around(tmp_path, port, 1)
+        peer_last_seen = built.peer_last_seen
+        assert peer_last_seen is not None
+        async with watching(built, FakeUplink()) as (watch, events):
+            for _ in range(40):
+                peer_last_seen.record_answer()
+                await asyncio.sleep(INTERVAL_S / 8)
+            assert events == []
+            watch.own_test = lambda: True
+            await asyncio.sleep(2 * INTERVAL_S)
+            assert events == []
+            watch.own_test = lambda: False
+            await until(lambda: causes(events) == [(Cause.PEER, False)])
 
 
-def test_a_broker_that_stops_and_starts_again(tmp_path: Path) -> None:
-    async def whole() -> None:
-        uplink, broker_port = FakeUplink(), free_port()
-        async with reflecting() as port:
-            built = around(tmp_path, port, broker_port)
-            async with watching(built, uplink) as (_, told):
-                await until(lambda: knows(built, Target.PEER, Target.BROKER))
-                uplink.problem = "it hung up"
-                await until(lambda: causes(told) == [(Cause.BROKER, False)])
-                async with await listening(broker_port):
-                    await until(lambda: causes(told)[1:] == [(Cause.BROKER, True)])
-        assert cast("ReachabilityValues", told[0].values).peer is True
-
-    asyncio.run(whole())
+async def test_a_broker_that_stops_and_starts_again(tmp_path: Path) -> None:
+    uplink, broker_port = FakeUplink(), free_port()
+    async with reflecting() as port:
+        built = around(tmp_path, port, broker_port)
+        async with watching(built, uplink) as (_, events):
+            await until(lambda: knows(built, Target.PEER, Target.BROKER))
+            uplink.problem = "it hung up"
+            await until(lambda: causes(events) == [(Cause.BROKER, False)])
+            async with await listening(broker_port):
+                await until(lambda: causes(events)[1:] == [(Cause.BROKER, True)])
+    assert cast("ReachabilityValues", events[0].values).peer is True
 
 
-def test_an_unwritable_state_file_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async def whole() -> None:
-        (tmp_path / "file").touch()
-        async with reflecting() as port:
-            built = around(tmp_path / "file", port, 1)
-            async with watching(built, FakeUplink()):
-                await until(lambda: "may stay without its end" in caplog.text)
-
-    asyncio.run(whole())
+async def test_an_unwritable_state_file_is_reported_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    async with reflecting() as port:
+        built = around(tmp_path / "file", port, 1)
+        async with watching(built, FakeUplink()):
+            await until(lambda: "may stay without its end" in caplog.text)
     assert caplog.text.count("may stay without its end") == 1
 
 
-def test_the_egress_over_loopback_is_direct(tmp_path: Path) -> None:
-    async def whole() -> None:
-        rules = OutageRules(1_000_000, lambda: "one")
-        with closing(TargetPoller(around(tmp_path, 1, 1), rules)) as poller:
-            egress = poller.egress()
-            assert (egress.kind, egress.carrier, egress.neighbour_failed) == (EgressKind.DIRECT, None, False)
-
-    asyncio.run(whole())
+async def test_the_egress_over_loopback_is_direct(tmp_path: Path) -> None:
+    rules = OutageRules(1_000_000, lambda: "one")
+    with closing(TargetPoller(around(tmp_path, 1, 1), rules)) as poller:
+        egress = poller.egress()
+        assert (egress.kind, egress.carrier, egress.neighbour_failed) == (EgressKind.DIRECT, None, False)
 
 
-def test_a_host_without_an_address_is_not_asked(tmp_path: Path) -> None:
-    async def whole() -> None:
-        rules = OutageRules(1_000_000, lambda: "one")
-        built = around(tmp_path, 1, 1, host="no-such-name.invalid", broker="no-such-name.invalid")
-        rules.targets[Target.PEER].known = True
-        with closing(TargetPoller(built, rules)) as poller:
-            await poller.look_up(WITHIN_S)
-            for target in (Target.PEER, Target.BROKER):
-                poller.poll(target, built.clock())
-                assert rules.targets[target].unanswered.count == 0, target
-
-    asyncio.run(whole())
+async def test_a_host_without_an_address_is_not_asked(tmp_path: Path) -> None:
+    rules = OutageRules(1_000_000, lambda: "one")
+    built = around(tmp_path, 1, 1, host="no-such-name.invalid", broker="no-such-name.invalid")
+    rules.targets[Target.PEER].known = True
+    with closing(TargetPoller(built, rules)) as poller:
+        await poller.look_up(WITHIN_S)
+        for target in (Target.PEER, Target.BROKER):
+            poller.poll(target, built.clock())
+            assert rules.targets[target].unanswered.count == 0, target
 
 
-def test_silence_behind_a_name_that_nobody_vouches_for_proves_nothing(tmp_path: Path) -> None:
-    async def whole() -> None:
-        built = around(tmp_path, free_port(), free_port(), host="localhost", broker="localhost")
-        lie = {"answered": ["127.0.0.1"], "look_up": lambda _host, _family: ["127.0.0.1"]}
-        built = replace(
-            built,
-            peer_addresses=HostAddresses("localhost", **lie),
-            broker_addresses=HostAddresses("localhost", **lie),
-        )
-        uplink = FakeUplink()
-        uplink.problem = "not connected"
-        async with watching(built, uplink) as (watch, told):
-            await until(lambda: any("no peer ever answered" in one for one in watch.findings))
-            assert (told, watch._rules.targets[Target.PEER].unanswered.count) == ([], 0)
-            polls = watch._looks
-            await until(lambda: watch._looks >= polls + 20)
-            assert (told, watch.outages) == ([], ())
-            async with reflecting(built.settings.peer.stamp_port):
-                await until(lambda: knows(built, Target.PEER))
-            # Now it is known that the address was right.
-            await until(lambda: (Cause.PEER, False) in causes(told))
-
-    asyncio.run(whole())
+async def test_silence_behind_a_name_that_nobody_vouches_for_proves_nothing(tmp_path: Path) -> None:
+    built = around(tmp_path, free_port(), free_port(), host="localhost", broker="localhost")
+    lie = {"answered": ["127.0.0.1"], "look_up": lambda _host, _family: ["127.0.0.1"]}
+    built = replace(
+        built,
+        peer_addresses=HostAddresses("localhost", **lie),
+        broker_addresses=HostAddresses("localhost", **lie),
+    )
+    uplink = FakeUplink()
+    uplink.problem = "not connected"
+    async with watching(built, uplink) as (watch, events):
+        await until(lambda: any("no peer ever answered" in one for one in watch.findings))
+        assert (events, watch._rules.targets[Target.PEER].unanswered.count) == ([], 0)
+        polls = watch._looks
+        await until(lambda: watch._looks >= polls + 20)
+        assert (events, watch.outages) == ([], ())
+        async with reflecting(built.settings.peer.stamp_port):
+            await until(lambda: knows(built, Target.PEER))
+        # Now it is known that the address was right.
+        await until(lambda: (Cause.PEER, False) in causes(events))
 
 
-def test_the_probe_reports_answers_and_the_outage(tmp_path: Path) -> None:
-    async def whole() -> None:
-        server = await listening()
-        broker_port = server.sockets[0].getsockname()[1]
-        async with server, reflecting() as port:
-            probe = ReachabilityProbe(around(tmp_path, port, broker_port))
-            [task] = probe.tasks()
-            reading = await probe.run(task, lambda _: None)
-            assert (reading.outcome, reading.values) == (Outcome.OK, None)
-            assert reading.detail == "peer answers, broker answers"
+async def test_the_probe_reports_answers_and_the_outage(tmp_path: Path) -> None:
+    server = await listening()
+    broker_port = server.sockets[0].getsockname()[1]
+    async with server, reflecting() as port:
+        probe = ReachabilityProbe(around(tmp_path, port, broker_port))
+        [task] = probe.tasks()
         reading = await probe.run(task, lambda _: None)
-        assert reading.detail == "peer does not answer, broker does not answer"
-        assert isinstance(reading.values, ReachabilityValues)
-        assert reading.values.cause is Cause.PEER
-
-    asyncio.run(whole())
+        assert (reading.outcome, reading.values) == (Outcome.OK, None)
+        assert reading.detail == "peer answers, broker answers"
+    reading = await probe.run(task, lambda _: None)
+    assert reading.detail == "peer does not answer, broker does not answer"
+    assert isinstance(reading.values, ReachabilityValues)
+    assert reading.values.cause is Cause.PEER

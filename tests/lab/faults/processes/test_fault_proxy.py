@@ -64,31 +64,25 @@ async def silent(reader: asyncio.StreamReader) -> bool:
     return False
 
 
-def test_without_a_fault_bytes_pass_both_ways_and_are_counted() -> None:
-    async def scenario() -> None:
-        async with echoed() as (proxy, connect):
-            reader, writer = await connect()
-            writer.write(b"hello")
-            assert await reader.readexactly(5) == b"hello"
-            assert proxy.tally.connections == proxy.open_connections == 1
-            assert proxy.tally.passed == {Way.UP: 5, Way.DOWN: 5}
-
-    asyncio.run(scenario())
+async def test_without_a_fault_bytes_pass_both_ways_and_are_counted() -> None:
+    async with echoed() as (proxy, connect):
+        reader, writer = await connect()
+        writer.write(b"hello")
+        assert await reader.readexactly(5) == b"hello"
+        assert proxy.tally.connections == proxy.open_connections == 1
+        assert proxy.tally.passed == {Way.UP: 5, Way.DOWN: 5}
 
 
 @pytest.mark.parametrize("ways", [UP, DOWN, BOTH])
-def test_stalled_bytes_pass_once_the_stall_is_over(ways: frozenset[Way]) -> None:
-    async def scenario() -> None:
-        async with echoed() as (proxy, connect):
-            reader, writer = await connect()
-            proxy.set(ConnectionFault(FaultKind.STALL, ways))
-            writer.write(b"hello")
-            assert await silent(reader)
-            assert proxy.tally.passed == {Way.UP: 0 if Way.UP in ways else 5, Way.DOWN: 0}
-            proxy.set(NONE)
-            assert await reader.readexactly(5) == b"hello"
-
-    asyncio.run(scenario())
+async def test_stalled_bytes_pass_once_the_stall_is_over(ways: frozenset[Way]) -> None:
+    async with echoed() as (proxy, connect):
+        reader, writer = await connect()
+        proxy.set(ConnectionFault(FaultKind.STALL, ways))
+        writer.write(b"hello")
+        assert await silent(reader)
+        assert proxy.tally.passed == {Way.UP: 0 if Way.UP in ways else 5, Way.DOWN: 0}
+        proxy.set(NONE)
+        assert await reader.readexactly(5) == b"hello"
 
 
 def test_a_stall_closes_the_senders_window_and_swallowing_does_not() -> None:
@@ -109,144 +103,114 @@ def test_a_stall_closes_the_senders_window_and_swallowing_does_not() -> None:
     assert not asyncio.run(sent(FaultKind.STALL))
 
 
-def test_swallowed_bytes_never_arrive() -> None:
-    async def scenario() -> None:
-        async with echoed() as (proxy, connect):
-            reader, writer = await connect()
-            proxy.set(ConnectionFault(FaultKind.SWALLOW, UP, after=2))
-            writer.write(b"hello")
-            assert await reader.readexactly(2) == b"he"
-            assert await silent(reader)
-            proxy.set(NONE)
-            writer.write(b"again")
-            assert await reader.readexactly(5) == b"again"
-
-    asyncio.run(scenario())
+async def test_swallowed_bytes_never_arrive() -> None:
+    async with echoed() as (proxy, connect):
+        reader, writer = await connect()
+        proxy.set(ConnectionFault(FaultKind.SWALLOW, UP, after=2))
+        writer.write(b"hello")
+        assert await reader.readexactly(2) == b"he"
+        assert await silent(reader)
+        proxy.set(NONE)
+        writer.write(b"again")
+        assert await reader.readexactly(5) == b"again"
 
 
 @pytest.mark.parametrize("kind", [FaultKind.STALL, FaultKind.SWALLOW])
-def test_a_half_open_link_does_not_signal_the_end_of_a_connection(kind: FaultKind) -> None:
-    async def scenario() -> None:
-        async with echoed() as (proxy, connect):
-            _, writer = await connect()
-            await until(lambda: proxy.open_connections == 1)
-            proxy.set(ConnectionFault(kind))
-            writer.transport.abort()
-            await asyncio.sleep(0.2)
-            assert proxy.open_connections == 1
-            proxy.set(NONE)
-            await until(lambda: proxy.open_connections == 0)
-
-    asyncio.run(scenario())
+async def test_a_half_open_link_does_not_signal_the_end_of_a_connection(kind: FaultKind) -> None:
+    async with echoed() as (proxy, connect):
+        _, writer = await connect()
+        await until(lambda: proxy.open_connections == 1)
+        proxy.set(ConnectionFault(kind))
+        writer.transport.abort()
+        await asyncio.sleep(0.2)
+        assert proxy.open_connections == 1
+        proxy.set(NONE)
+        await until(lambda: proxy.open_connections == 0)
 
 
-def test_a_reset_ends_open_and_new_connections() -> None:
-    async def scenario() -> None:
-        async with echoed() as (proxy, connect):
-            reader, _ = await connect()
-            await until(lambda: proxy.open_connections == 1)
-            proxy.set(ConnectionFault(FaultKind.RESET))
-            with pytest.raises(ConnectionResetError):
-                await reader.read(1)
-            later, _ = await connect()
-            with pytest.raises(ConnectionResetError):
-                await later.read(1)
-            await until(lambda: proxy.open_connections == 0)
-
-    asyncio.run(scenario())
+async def test_a_reset_ends_open_and_new_connections() -> None:
+    async with echoed() as (proxy, connect):
+        reader, _ = await connect()
+        await until(lambda: proxy.open_connections == 1)
+        proxy.set(ConnectionFault(FaultKind.RESET))
+        with pytest.raises(ConnectionResetError):
+            await reader.read(1)
+        later, _ = await connect()
+        with pytest.raises(ConnectionResetError):
+            await later.read(1)
+        await until(lambda: proxy.open_connections == 0)
 
 
-def test_hanging_up_ends_connections_in_order() -> None:
-    async def scenario() -> None:
-        async with echoed() as (proxy, connect):
-            reader, _ = await connect()
-            await until(lambda: proxy.open_connections == 1)
-            proxy.set(ConnectionFault(FaultKind.HANG_UP))
-            assert await reader.read(1) == b""
-            reader, _ = await connect()
-            assert await reader.read(1) == b""
-
-    asyncio.run(scenario())
+async def test_hanging_up_ends_connections_in_order() -> None:
+    async with echoed() as (proxy, connect):
+        reader, _ = await connect()
+        await until(lambda: proxy.open_connections == 1)
+        proxy.set(ConnectionFault(FaultKind.HANG_UP))
+        assert await reader.read(1) == b""
+        reader, _ = await connect()
+        assert await reader.read(1) == b""
 
 
-def test_a_cut_leaves_new_connections_alone() -> None:
-    async def scenario() -> None:
-        async with echoed() as (proxy, connect):
-            reader, _ = await connect()
-            await until(lambda: proxy.open_connections == 1)
-            proxy.set(ConnectionFault(FaultKind.STALL))
-            proxy.cut()
-            await until(lambda: proxy.open_connections == 0)
-            proxy.set(NONE)
-            with pytest.raises(ConnectionResetError):
-                await reader.read(1)
-            reader, writer = await connect()
-            writer.write(b"hello")
-            assert await reader.readexactly(5) == b"hello"
-
-    asyncio.run(scenario())
+async def test_a_cut_leaves_new_connections_alone() -> None:
+    async with echoed() as (proxy, connect):
+        reader, _ = await connect()
+        await until(lambda: proxy.open_connections == 1)
+        proxy.set(ConnectionFault(FaultKind.STALL))
+        proxy.cut()
+        await until(lambda: proxy.open_connections == 0)
+        proxy.set(NONE)
+        with pytest.raises(ConnectionResetError):
+            await reader.read(1)
+        reader, writer = await connect()
+        writer.write(b"hello")
+        assert await reader.readexactly(5) == b"hello"
 
 
-def test_garbage_has_the_length_of_the_data() -> None:
-    async def scenario() -> None:
-        async with echoed() as (proxy, connect):
-            reader, writer = await connect()
-            proxy.set(ConnectionFault(FaultKind.GARBAGE, DOWN, after=3))
-            writer.write(b"hello, hello, hello")
-            received = await reader.readexactly(19)
-            assert received[:3] == b"hel"
-            assert received[3:] != b"lo, hello, hello"
-
-    asyncio.run(scenario())
+async def test_garbage_has_the_length_of_the_data() -> None:
+    async with echoed() as (proxy, connect):
+        reader, writer = await connect()
+        proxy.set(ConnectionFault(FaultKind.GARBAGE, DOWN, after=3))
+        writer.write(b"hello, hello, hello")
+        received = await reader.readexactly(19)
+        assert received[:3] == b"hel"
+        assert received[3:] != b"lo, hello, hello"
 
 
-def test_a_truncated_answer_ends_in_order() -> None:
-    async def scenario() -> None:
-        async with echoed() as (proxy, connect):
-            reader, writer = await connect()
-            proxy.set(ConnectionFault(FaultKind.TRUNCATE, DOWN, after=3))
-            writer.write(b"hello")
-            assert await reader.read() == b"hel"
-
-    asyncio.run(scenario())
+async def test_a_truncated_answer_ends_in_order() -> None:
+    async with echoed() as (proxy, connect):
+        reader, writer = await connect()
+        proxy.set(ConnectionFault(FaultKind.TRUNCATE, DOWN, after=3))
+        writer.write(b"hello")
+        assert await reader.read() == b"hel"
 
 
 @pytest.mark.parametrize(("kind", "least_s"), [(FaultKind.TRICKLE, 0.25), (FaultKind.DELAY, 0.05)])
-def test_slow_faults_delay_and_lose_nothing(kind: FaultKind, least_s: float) -> None:
-    async def scenario() -> None:
-        async with echoed() as (proxy, connect):
-            reader, writer = await connect()
-            proxy.set(ConnectionFault(kind, DOWN, seconds=0.05))
-            began = time.monotonic()
-            writer.write(b"hello")
-            assert await reader.readexactly(5) == b"hello"
-            assert time.monotonic() - began >= least_s
-
-    asyncio.run(scenario())
+async def test_slow_faults_delay_and_lose_nothing(kind: FaultKind, least_s: float) -> None:
+    async with echoed() as (proxy, connect):
+        reader, writer = await connect()
+        proxy.set(ConnectionFault(kind, DOWN, seconds=0.05))
+        began = time.monotonic()
+        writer.write(b"hello")
+        assert await reader.readexactly(5) == b"hello"
+        assert time.monotonic() - began >= least_s
 
 
-def test_a_lie_acknowledges_and_drops_its_topics() -> None:
-    async def scenario() -> None:
-        async with echoed(mqtt=True) as (proxy, connect):
-            reader, writer = await connect()
-            proxy.set(ConnectionFault(FaultKind.LIE, UP, topics=lambda topic: topic == "a/b"))
-            for byte in PUBLISH + OTHER + PING:  # cut as badly as can be
-                writer.write(bytes([byte]))
-                await writer.drain()
-            assert await reader.readexactly(4 + len(OTHER + PING)) == b"\x40\x02\x00\x07" + OTHER + PING
-            assert proxy.tally.swallowed == 1
-
-    asyncio.run(scenario())
+async def test_a_lie_acknowledges_and_drops_its_topics() -> None:
+    async with echoed(mqtt=True) as (proxy, connect):
+        reader, writer = await connect()
+        proxy.set(ConnectionFault(FaultKind.LIE, UP, topics=lambda topic: topic == "a/b"))
+        for byte in PUBLISH + OTHER + PING:  # cut as badly as can be
+            writer.write(bytes([byte]))
+            await writer.drain()
+        assert await reader.readexactly(4 + len(OTHER + PING)) == b"\x40\x02\x00\x07" + OTHER + PING
+        assert proxy.tally.swallowed == 1
 
 
-def test_other_bytes_end_the_connection_of_an_mqtt_proxy() -> None:
-    async def scenario() -> None:
-        async with echoed(mqtt=True) as (_, connect):
-            reader, writer = await connect()
-            writer.write(b"\x30\xff\xff\xff\xff\xff")
-            assert await reader.read() == b""
-
-    asyncio.run(scenario())
+async def test_other_bytes_end_the_connection_of_an_mqtt_proxy() -> None:
+    async with echoed(mqtt=True) as (_, connect):
+        reader, writer = await connect()
+        writer.write(b"\x30\xff\xff\xff\xff\xff")
+        assert await reader.read() == b""
 
 
 def test_a_proxy_ends_with_its_half_made_connections(caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test test-core test-programs test-guides test-faults test-hostile fuzz check lint types imports house house-walk house-check servers bench-floor bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor simulate-lines lock clean
+.PHONY: help install demo test test-core test-programs test-guides test-faults test-hostile fuzz check lint types imports house house-walk house-check servers bench-floor bench-truth bench-truth-full bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor simulate-lines lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -81,6 +81,12 @@ house-check: $(STAMP)  ## the house rules: unique class names, docstrings, commi
 
 bench-floor: $(STAMP)  ## floor verdicts over emulated lines, right and wrong counted
 	$(BIN)/python -m lab.bench.floor
+
+bench-truth: $(STAMP)  ## floor verdicts on kernel links of many shapes, a seeded quarter (SEED=, RUNS=, SHAPE=): 45 minutes
+	$(BIN)/python -m lab.bench.truth $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(SHAPE),--shape '$(SHAPE)')
+
+bench-truth-full: $(STAMP)  ## the same of every shape: two hours
+	$(BIN)/python -m lab.bench.truth --full $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS))
 
 bench-agent: $(STAMP)  ## what the resident agent weighs, all probes on, over TLS
 	$(BIN)/python -m lab.bench.agent

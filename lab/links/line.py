@@ -9,6 +9,7 @@ A packet passes these in order:
 The line reads no clock and stores no packets: it answers each offered packet with its release times.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -55,6 +56,8 @@ class LineSettings:
     - delay: fixed delay, ns.
     - jitter: ns, added per packet, uniform on [0, jitter]. A packet never overtakes the one before it: of two
       packets closer together than the jitter, the later may have to wait for the earlier.
+    - sway: ns by which the path becomes longer and shorter again, over ``sway_period`` (ns). With a
+      ``sway_share`` it is longer by all of that for so much of each period, else it follows a sine.
     - loss, reordering, duplication: probabilities per packet, independent of each other.
     - reordering_delay: ns by which a reordered packet is delayed; the packets behind it pass.
     - dscp_rewrite: code point in -> code point out; ECN bits stay.
@@ -67,6 +70,9 @@ class LineSettings:
     policer: bool = False
     delay: int = 0
     jitter: int = 0
+    sway: int = 0
+    sway_period: int = 0
+    sway_share: float = 0.0
     loss: float = 0.0
     loss_place: LossPlace = LossPlace.BEFORE_QUEUE
     reordering: float = 0.0
@@ -105,6 +111,8 @@ class LineSettings:
         times = (self.delay, self.jitter, self.reordering_delay, self.burst)
         if min(times) < 0:
             found.append("delay, jitter, reordering delay and burst cannot be negative")
+        if self.sway < 0 or not 0 <= self.sway_share <= 1 or (self.sway and self.sway_period <= 0):
+            found.append("a path that sways needs a period, and a share between 0 and 1")
         if self.reordering and not self.reordering_delay:
             found.append("reordering needs a reordering delay")
         code_points = (*self.dscp_rewrite.keys(), *self.dscp_rewrite.values())
@@ -189,11 +197,20 @@ class EmulatedLine:
     def _travel(self, departure: int) -> int:
         settings = self.settings
         jitter = self._random.randrange(settings.jitter + 1) if settings.jitter else 0
-        arrival = max(departure + settings.delay + jitter, self._last_release)
+        arrival = max(departure + settings.delay + jitter + self._sway(departure), self._last_release)
         if self._happens(settings.reordering):
             return arrival + settings.reordering_delay
         self._last_release = arrival
         return arrival
+
+    def _sway(self, now: int) -> int:
+        settings = self.settings
+        if not settings.sway:
+            return 0
+        phase = now % settings.sway_period / settings.sway_period
+        if settings.sway_share:
+            return settings.sway if phase < settings.sway_share else 0
+        return round(settings.sway * (1 - math.cos(2 * math.pi * phase)) / 2)
 
     def _deliver(self, release: Release, ip_bytes: int) -> tuple[Release, ...]:
         counters = self.counters

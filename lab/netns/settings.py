@@ -35,7 +35,7 @@ class KernelLineSettings:
     policer: drop packets beyond rate and bucket; the queue takes one packet.
     loss: probability per packet, independent, before the queue.
     duplication: probability per packet; both copies pass the queue.
-    delay, jitter, reordering, reordering_delay: made by a wire (``wire``), as in LineSettings; ns.
+    delay, jitter, sway, reordering: made by a wire (``wire``), as in LineSettings.
     wire_place: position of the wire, before or after the queue.
     seed: random seed of jitter and reordering. The kernel's loss and duplication have none.
     """
@@ -48,6 +48,9 @@ class KernelLineSettings:
     duplication: float = 0.0
     delay: int = 0
     jitter: int = 0
+    sway: int = 0
+    sway_period: int = 0
+    sway_share: float = 0.0
     reordering: float = 0.0
     reordering_delay: int = 0
     wire_place: WirePlace = WirePlace.BEFORE_QUEUE
@@ -56,7 +59,7 @@ class KernelLineSettings:
     @property
     def wired(self) -> bool:
         """True if this direction has a wire."""
-        return bool(self.delay or self.jitter or self.reordering)
+        return bool(self.delay or self.jitter or self.sway or self.reordering)
 
     @property
     def wire(self) -> LineSettings:
@@ -64,6 +67,9 @@ class KernelLineSettings:
         return LineSettings(
             delay=self.delay,
             jitter=self.jitter,
+            sway=self.sway,
+            sway_period=self.sway_period,
+            sway_share=self.sway_share,
             reordering=self.reordering,
             reordering_delay=self.reordering_delay,
             seed=self.seed,

@@ -28,7 +28,7 @@ from lab.netns.settings import KernelLinkSettings
 from lab.programs.supervisor import ChildProgram, Supervisor
 from lab.testbed.start import start_ready
 from peer import settings as peer_settings
-from wire.records import Direction
+from wire.records import Direction, Layer
 from wire.udpstp import rates
 from wire.udpstp.load import LoadReport
 
@@ -78,14 +78,17 @@ class KernelTestbed:
         visible: bool = True,
         quiet: bool = False,
         pre_drain: bool = False,
+        layer: Layer = Layer.IP,
+        counted: str = INTERFACE,
     ) -> Reading:
         """Return the floor probe's reading of one direction.
 
         ``visible``: the interface of the line counts the site's own traffic. ``quiet``: the probe treats the
         present hour as one of its quiet hours. ``pre_drain``: the probe empties a token bucket before each
-        test.
+        test. ``layer`` is that of the floor. ``counted`` is the interface whose counters are read, if
+        ``visible``.
         """
-        case = _FloorRun(self.agent_file, direction, floor_bps, visible, quiet, pre_drain)
+        case = _FloorRun(self.agent_file, direction, floor_bps, visible, quiet, pre_drain, layer, counted)
         return await self._measured(partial(_verdict, case))
 
     async def load(self, direction: Direction, rate_bps: float, seconds: int) -> LoadReport:
@@ -151,6 +154,8 @@ class _FloorRun(msgspec.Struct, frozen=True):
     visible: bool
     quiet: bool
     pre_drain: bool
+    layer: Layer
+    counted: str
 
 
 def _verdict(case: _FloorRun) -> Reading:
@@ -161,10 +166,13 @@ def _verdict(case: _FloorRun) -> Reading:
         pre_drain=chosen.floor.pre_drain if case.pre_drain else ByteSize(0),
         # Otherwise only every few tests begin with a pre-drain.
         pre_drain_every=1,
+        layer=case.layer,
     )
     chosen = msgspec.structs.replace(chosen, floor=floor)
-    if not case.visible:
-        chosen = msgspec.structs.replace(chosen, line_counters=sections.LineCountersSettings())
+    counters = sections.LineCountersSettings()
+    if case.visible:
+        counters = msgspec.structs.replace(chosen.line_counters, interface=case.counted)
+    chosen = msgspec.structs.replace(chosen, line_counters=counters)
     probe = FloorProbe.of(wiring.probe_context(chosen, Clock().read))
     probe.quiet = lambda _: case.quiet
     task = next(task for task in probe.tasks() if task.direction is case.direction)

@@ -17,7 +17,9 @@ from heapq import heappop, heappush
 from lab.links.line import EmulatedLine, LineSettings
 
 # The kernel makes rate, loss and duplication; a wire makes the rest of a line.
-TAKEN = ("delay", "jitter", "reordering", "reordering_delay", "seed")
+TAKEN = (
+    "delay", "jitter", "sway", "sway_period", "sway_share", "reordering", "reordering_delay", "seed",
+)  # fmt: skip
 
 LARGEST_PACKET = 65_535
 # After so many packets those that are due leave first.

@@ -68,6 +68,21 @@ def test_jitter_is_uniform_between_packets_far_apart() -> None:
         assert_share(sum(tenth * 100 <= value < tenth * 100 + 100 for value in extra), 10_000, 0.1)
 
 
+def test_a_path_sways_by_a_sine_or_in_steps_and_never_reorders() -> None:
+    sine = EmulatedLine(LineSettings(delay=10, sway=1000, sway_period=4000))
+    assert [sine.offer(at, 100)[0].at - at for at in (0, 1000, 2000, 8000)] == [10, 510, 1010, 10]
+    steps = EmulatedLine(LineSettings(sway=1000, sway_period=4000, sway_share=0.5))
+    assert [steps.offer(at, 100)[0].at for at in (0, 1999, 2000, 2999, 3500)] == [
+        1000,
+        2999,
+        2999,
+        2999,
+        3500,
+    ]
+    with pytest.raises(ValueError, match="a path that sways needs a period"):
+        EmulatedLine(LineSettings(sway=1))
+
+
 def test_jitter_never_reorders() -> None:
     line = EmulatedLine(LineSettings(jitter=50 * MILLISECOND, seed=2))
     times = [line.offer(now, 100)[0].at for now in range(0, SECOND, MILLISECOND)]

@@ -50,9 +50,19 @@ class Shape(NamedTuple):
         return self.mean_bps > lines.FLOOR
 
 
-def _on_path(path: str, rate: float, queue_ms: float, loss: float, randomness: random.Random) -> ChangingWay:
+def _on_path(
+    path: str,
+    rate: float,
+    queue_ms: float,
+    loss: float,
+    randomness: random.Random,
+    *,
+    is_before: bool = False,
+) -> ChangingWay:
     seed, extra = randomness.getrandbits(32), PATHS[path](randomness)
-    return ChangingWay(delay_ms=20, rate=rate, queue_ms=queue_ms, loss=loss, seed=seed, extra=extra)
+    return ChangingWay(
+        delay_ms=20, rate=rate, queue_ms=queue_ms, loss=loss, seed=seed, extra=extra, is_before=is_before
+    )
 
 
 def _swinging(low: float, high: float, half_ms: float, randomness: random.Random) -> ChangingWay:
@@ -64,6 +74,10 @@ def shapes() -> Iterator[Shape]:
     """All shapes, those of constant rate first."""
     for path, rate in product(PATHS, RATES):
         yield Shape(path, rate, partial(_on_path, path, rate, 1000.0, 0.0))
+    for path, rate in product(PATHS, RATES):
+        if path != "still":
+            make = partial(_on_path, path, rate, 1000.0, 0.0, is_before=True)
+            yield Shape(f"{path}, before the queue", rate, make)
     for loss, rate in product(LOSSES, RATES):
         yield Shape(f"loss of {loss:.0%}", rate, partial(_on_path, "still", rate, 1000.0, loss))
     for queue_ms, rate in product(QUEUES_MS, RATES):

@@ -25,14 +25,21 @@ Rate = Callable[[int], float]
 
 @dataclass
 class ChangingWay(Way):
-    """FIFO whose path adds ``extra``, without overtaking, and whose rate may follow ``rate_at``."""
+    """FIFO whose path adds ``extra``, without overtaking, and whose rate may follow ``rate_at``.
+
+    ``extra`` is added behind the queue, or with ``is_before`` in front of it.
+    """
 
     extra: Delay = lambda _now: 0.0
     rate_at: Rate | None = None
     last: int = 0
+    is_before: bool = False
 
     def pass_on(self, packet: bytes, now: int) -> int | None:
         """Time at which the packet arrives, None where it is dropped."""
+        if self.is_before:
+            now = self.last = max(now + round(self.extra(now) * MS), self.last)
+            return super().pass_on(packet, now)
         out = super().pass_on(packet, now) if self.rate_at is None else self._served(packet, now)
         if out is None:
             return None

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from collector.ledger.migrations.reading_again import read_again
 from collector.ledger.schema.layout import metadata
-from collector.ledger.schema.tables import SCHEMA_VERSION, version
+from collector.ledger.schema.tables import SCHEMA_VERSION, arrival_redatings, clock_eras, version
 from collector.ledger.schema.values import VALUES
 from host.lock import Lock, LockedError, lock_path
 
@@ -94,6 +94,7 @@ def _create_or_check(connection: Connection, path: Path, upgrading: bool) -> int
         from collector.ledger.migrations.upgrading import upgrade
 
         upgrade(connection, found, path, _now_us())
+    metadata.create_all(connection, tables=[clock_eras, arrival_redatings])
     if _add_kinds(connection, path) or found < SCHEMA_VERSION:
         read_again(connection)
     return found

@@ -240,6 +240,10 @@ _WORDS: dict[str, Both] = {
         "more than {} sites outside the inventory reported: the others are in the ledger, not on this page",
         "plus de {} sites hors inventaire ont émis : les autres sont au registre, mais pas sur cette page",
     ),
+    "problem.clock": (
+        "this machine's wall clock has stepped by {} s and is not believed yet: does NTP work?",
+        "l'horloge de cette machine a sauté de {} s et n'est pas encore crue : NTP fonctionne-t-il ?",
+    ),
     "skip": ("Skip to the sites", "Aller aux sites"),
     "age.second": ("{} s ago", "il y a {} s"),
     "age.minute": ("{} min ago", "il y a {} min"),

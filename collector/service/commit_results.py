@@ -60,6 +60,9 @@ class CommitResults:
         if self.waiting:
             asyncio.get_running_loop().call_soon(self._learn)
         now_us = self.now_us()
+        if portion.shift_us:
+            self.blackout_watch.shift(portion.shift_us)
+            self.views.render([site.site_id for site in self.views.fleet], now_us)
         for message in portion.messages:
             self._count(message)
             report = message.command_report
@@ -81,8 +84,8 @@ class CommitResults:
 def _portions(result: CommitResult) -> Iterator[CommitResult]:
     for start in range(0, len(result.messages), LEARN_AT_ONCE):
         yield CommitResult(result.messages[start : start + LEARN_AT_ONCE])
-    if result.compared or result.redated:
-        yield CommitResult(compared=result.compared, redated=result.redated)
+    if result.compared or result.redated or result.shift_us:
+        yield CommitResult(compared=result.compared, redated=result.redated, shift_us=result.shift_us)
 
 
 def log_conflicts(message: MessageResult) -> None:

@@ -107,7 +107,9 @@ class Uplink:
             log.warning("not a command: %s: %s", message.reason, message.detail)
             return
         command = message.command
-        waiting = await self._journal.do(lambda journal: journal.resend(command.id, command.since_us))
+        waiting = await self._journal.do(
+            lambda journal: journal.resend(command.id, command.since_us, command.ranges)
+        )
         if waiting is not None:
             self._publisher.forget_receipts()
             log.info("command %s: the collector asks for %d measurements again", command.id, waiting)

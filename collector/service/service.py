@@ -28,6 +28,7 @@ from collector.service.completeness_refresh import CompletenessRefresh
 from collector.service.http import WebPages, serve
 from collector.service.inventory_file import InventoryFile
 from collector.service.outage_history_cache import OutageHistoryCache
+from collector.service.resend_watch import ResendWatch
 from collector.service.views import Views
 from collector.settings import CollectorSettings
 from host.clock import Clock
@@ -90,10 +91,11 @@ class CollectorService:
             # A dead connection to the broker is noticed within two keep-alives (decision 24).
             2_000_000 * settings.broker.keepalive_s,
         )
+        resends = Resends(latest.resend(path), lambda: f"resend-{secrets.token_hex(8)}")
+        self._resends = ResendWatch(path, resends, self._commands)
         self._results = CommitResults(
             self._receipts,
-            self._commands,
-            Resends(latest.resend(path)),
+            self._resends,
             self._views,
             self._counters,
             self._peers,
@@ -148,6 +150,7 @@ class CollectorService:
                 service.feed_watchdog(self._fault),
                 self._completeness.run(),
                 self._blackout_watch.run(),
+                self._resends.run(),
             )
             # The group ends all tasks when one of them fails: a collector that works in part would look
             # healthy.

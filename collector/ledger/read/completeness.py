@@ -4,8 +4,8 @@ One transaction an answer, so that figures fit together while the collector writ
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ from collector.model.completeness import (
     SiteCompleteness,
     SiteEpochs,
 )
+from wire.messages.envelope import EpochRange
 
 PORTION = 500  # rows fetched at a time
 MAX_EPOCHS = 100  # shown of one site
 MAX_RUNS = 10  # shown of one epoch
+MAX_ASKED = 500  # runs of one epoch
 MAX_SEARCHED = 20  # epochs of one site that are searched for runs
 
 # What a site says of its epochs is added up as no integer: a thousand of the longest are more than 64 bits
@@ -92,6 +94,11 @@ SELECT before + 1 AS first, first - 1 AS last FROM (
 ) AS covering WHERE first > before + 1 ORDER BY first LIMIT :most
 """)
 
+_LACKING = text("""
+SELECT e.key, e.epoch FROM epochs e JOIN sites s ON s.key = e.site_key
+WHERE s.site_id = :site_id AND e.high_water > e.committed + e.declared ORDER BY e.key DESC
+""")
+
 _BEFORE = text(
     "SELECT time_us FROM measurements WHERE epoch_key = :e AND seq < :seq ORDER BY seq DESC LIMIT 1"
 )
@@ -138,6 +145,21 @@ def of_site(path: Path, site_id: str, now_us: int) -> SiteEpochs | None:
         chosen = sorted(rows, key=_troubled_and_newest_first)[:MAX_EPOCHS]
         epochs = [_epoch(connection, row, rows, followed, place) for place, row in enumerate(chosen)]
         return SiteEpochs(site_id, tuple(epochs), len(rows))
+
+
+def lacking(path: Path, site_ids: Iterable[str], most: int) -> dict[str, tuple[EpochRange, ...]]:
+    """Numbers of each site that are neither committed nor declared, of newest epochs first, ``most`` runs.
+
+    Raises LedgerError where the ledger cannot be read.
+    """
+    with reading(path) as connection:
+        return {site_id: tuple(islice(_lacking(connection, site_id), most)) for site_id in site_ids}
+
+
+def _lacking(connection: Connection, site_id: str) -> Iterator[EpochRange]:
+    for epoch in connection.execute(_LACKING, {"site_id": site_id}).all():
+        for run in connection.execute(_RUNS, {"epoch_key": epoch.key, "most": MAX_ASKED}):
+            yield EpochRange(epoch=epoch.epoch, first=run.first, last=run.last)
 
 
 def key_before(connection: Connection, before_us: int) -> int:

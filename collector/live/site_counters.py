@@ -12,6 +12,7 @@ from wire.records import Direction, Failure, Outcome
 
 COMPARISON_LATE_US = 86_400_000_000  # comparisons of tests older than a day belong to a backlog
 # A test of which only the peer has a record names no site.
+# One of several claims is too seldom for a series of each site; the peer's counter has it from the start.
 RESULTS_OF_A_SITE = (ComparisonResult.AGREE, ComparisonResult.DISAGREE, ComparisonResult.AGENT_ONLY)
 
 
@@ -44,17 +45,25 @@ class SiteCounters:
 
 @dataclass(slots=True)
 class SiteComparisons:
-    """Peer comparisons of a site: their results, and the newest disagreement of each direction."""
+    """Peer comparisons of a site: their results, and the newest disagreement or claim of each direction.
+
+    ``ambiguous`` are tests that another site claims, too.
+    """
 
     results: Counter[ComparisonResult] = field(default_factory=Counter)
     disagreements: dict[Direction, ComparedTest] = field(default_factory=dict)
+    ambiguous: dict[Direction, ComparedTest] = field(default_factory=dict)
 
     def learn(self, compared: ComparedTest) -> None:
-        """Keep the newest disagreement of each direction."""
-        known = self.disagreements.get(compared.direction)
-        is_newest = known is None or compared.time_us >= known.time_us
-        if compared.result is ComparisonResult.DISAGREE and is_newest:
-            self.disagreements[compared.direction] = compared
+        """Keep the newest disagreement, and the newest test of several claims, of each direction."""
+        disagreed = self.disagreements.get(compared.direction)
+        if compared.result is ComparisonResult.DISAGREE:
+            _keep_newest(self.disagreements, compared)
+        elif compared.result is ComparisonResult.AMBIGUOUS:
+            _keep_newest(self.ambiguous, compared)
+            # The test may have been compared before the second claim came.
+            if disagreed is not None and disagreed.time_us == compared.time_us:
+                del self.disagreements[compared.direction]
 
     def count(self, compared: ComparedTest, now_us: int) -> None:
         """Count a comparison that was just made, unless its test belongs to a backlog."""
@@ -62,3 +71,8 @@ class SiteComparisons:
             self.results.setdefault(result, 0)
         if now_us - compared.time_us < COMPARISON_LATE_US:
             self.results[compared.result] += 1
+
+
+def _keep_newest(known: dict[Direction, ComparedTest], compared: ComparedTest) -> None:
+    if compared.direction not in known or compared.time_us >= known[compared.direction].time_us:
+        known[compared.direction] = compared

@@ -200,6 +200,10 @@ _WORDS: dict[str, Both] = {
         "records of agent and peer differ by {number} %, direction {direction}",
         "relevés de l'agent et du pair divergents de {number} %, sens {direction}",
     ),
+    "notice.claimed-twice": (
+        "another site claims the same test of a peer, direction {direction}: neither is compared",
+        "un autre site revendique le même test d'un pair, sens {direction} : aucun n'est comparé",
+    ),
     "direction.down": ("down", "descendant"),
     "direction.up": ("up", "montant"),
     "column.search": ("Max. down / up", "Max. desc. / mont."),

@@ -237,7 +237,7 @@ class UdpstpServer:
             return self._refuse(offer, reception.NO_CONNECTION, f"no port: {error.strerror}", wall)
         test_port = sock.getsockname()[1]
         try:
-            self._begin(_Running(ServerTest(offer, self._limits, now), ticket, now), sock)
+            self._begin(_Running(ServerTest(offer.at(test_port), self._limits, now), ticket, now), sock)
         except RuntimeError as error:  # the machine cannot start another thread
             sock.close()
             self._admission.release(ticket, now, is_miss=False)

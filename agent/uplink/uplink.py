@@ -110,7 +110,9 @@ class Uplink:
             log.warning("not a command: %s: %s", message.reason, message.detail)
             return
         command = message.command
-        waiting = await self._journal.do(lambda journal: journal.resend(command.id, command.since_us))
+        waiting = await self._journal.do(
+            lambda journal: journal.resend(command.id, command.since_us, command.ranges)
+        )
         if waiting is not None:
             # Receipts on their way still say committed of what the collector has lost since.
             self._publisher.forget_receipts()

@@ -15,7 +15,13 @@ from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 from collector.ledger.migrations.reading_again import read_again
 from collector.ledger.place import LedgerError, refuse_to_begin_anew
 from collector.ledger.schema.layout import metadata
-from collector.ledger.schema.tables import SCHEMA_VERSION, resends, version
+from collector.ledger.schema.tables import (
+    SCHEMA_VERSION,
+    arrival_redatings,
+    clock_eras,
+    resends,
+    version,
+)
 from collector.ledger.schema.values import VALUES
 from host import rights
 
@@ -87,6 +93,7 @@ def _create_or_check(connection: Connection, path: Path, upgrading: bool) -> int
         from collector.ledger.migrations.upgrading import upgrade
 
         upgrade(connection, found, path, _now_us())
+    metadata.create_all(connection, tables=[clock_eras, arrival_redatings])
     if _add_kinds(connection, path) or found < SCHEMA_VERSION:
         read_again(connection)
     return found

@@ -58,6 +58,13 @@ class Blackouts:
             begin_us, _ = self._periods[-1]
             self._periods[-1] = (begin_us, max(begin_us, now_us))
 
+    def shift(self, by_us: int) -> None:
+        """Shift all periods: the collector's own clock was wrong by ``-by_us``."""
+        self._periods = [
+            (begin_us + by_us, None if end_us is None else end_us + by_us)
+            for begin_us, end_us in self._periods
+        ]
+
     def deadline_us(self, due_us: int) -> int | None:
         """Time at which a measurement due at ``due_us`` counts as absent; None while that is unknown."""
         for begin_us, end_us in self._periods:

@@ -21,6 +21,7 @@ class NoticeKind(StrEnum):
 
     SUSPECT = "suspect"
     RECORDS_DISAGREE = "records-disagree"
+    CLAIMED_TWICE = "claimed-twice"
 
 
 def notices(site: LiveSite, now_us: int) -> tuple[Notice, ...]:
@@ -40,6 +41,9 @@ def _disagreements(site: LiveSite, now_us: int) -> Iterator[Notice]:
         if now_us - compared.time_us < DISAGREED_US:
             percent = round(100 * (compared.difference or 0))
             yield Notice(NoticeKind.RECORDS_DISAGREE, direction, number=percent)
+    for direction, claimed in sorted(site.comparisons.ambiguous.items()):
+        if now_us - claimed.time_us < DISAGREED_US:
+            yield Notice(NoticeKind.CLAIMED_TWICE, direction)
 
 
 def _of_kinds(site: LiveSite, now_us: int) -> Iterator[Notice]:

@@ -131,17 +131,25 @@ class SiteCounters:
 
 @dataclass(slots=True)
 class SiteComparisons:
-    """Peer comparisons of a site: their results, and the newest disagreement of each direction."""
+    """Peer comparisons of a site: their results, and the newest disagreement or claim of each direction.
+
+    ``ambiguous`` are tests that another site claims, too.
+    """
 
     results: Counter[ComparisonResult] = field(default_factory=Counter)
     disagreements: dict[Direction, ComparedTest] = field(default_factory=dict)
+    ambiguous: dict[Direction, ComparedTest] = field(default_factory=dict)
 
     def learn(self, compared: ComparedTest) -> None:
-        """Keep the newest disagreement of each direction."""
-        known = self.disagreements.get(compared.direction)
-        is_newest = known is None or compared.time_us >= known.time_us
-        if compared.result is ComparisonResult.DISAGREE and is_newest:
-            self.disagreements[compared.direction] = compared
+        """Keep the newest disagreement, and the newest test of several claims, of each direction."""
+        disagreed = self.disagreements.get(compared.direction)
+        if compared.result is ComparisonResult.DISAGREE:
+            _keep_newest(self.disagreements, compared)
+        elif compared.result is ComparisonResult.AMBIGUOUS:
+            _keep_newest(self.ambiguous, compared)
+            # The test may have been compared before the second claim came.
+            if disagreed is not None and disagreed.time_us == compared.time_us:
+                del self.disagreements[compared.direction]
 
     def count(self, compared: ComparedTest, now_us: int) -> None:
         """Count a comparison that was just made, unless its test belongs to a backlog."""
@@ -149,6 +157,11 @@ class SiteComparisons:
             self.results.setdefault(result, 0)
         if now_us - compared.time_us < COMPARISON_LATE_US:
             self.results[compared.result] += 1
+
+
+def _keep_newest(known: dict[Direction, ComparedTest], compared: ComparedTest) -> None:
+    if compared.direction not in known or compared.time_us >= known[compared.direction].time_us:
+        known[compared.direction] = compared
 
 
 @dataclass(slots=True)

@@ -17,11 +17,15 @@ from wire.records import Record
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One MQTT message as received: ``received_us`` is the collector's wall clock, Unix microseconds."""
+    """One MQTT message as received, at ``received_us`` (Unix microseconds).
+
+    ``boot_us`` is the collector's CLOCK_BOOTTIME at that moment, if it was read.
+    """
 
     topic: str
     payload: bytes
     received_us: int
+    boot_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

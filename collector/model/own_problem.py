@@ -12,6 +12,7 @@ class ProblemKind(StrEnum):
     BLACKOUT = "blackout"
     INVENTORY = "inventory"
     STRANGERS = "strangers"
+    CLOCK = "clock"
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,12 +38,16 @@ class PeerMessage:
 
 
 class ComparisonResult(StrEnum):
-    """Result of a comparison. ``agree``: no figure of one record contradicts the other record."""
+    """Result of a comparison. ``agree``: no figure of one record contradicts the other record.
+
+    ``ambiguous``: several sites claim one test. Which of them ran it is not known, and none is compared.
+    """
 
     AGREE = "agree"
     DISAGREE = "disagree"
     AGENT_ONLY = "agent-only"
     PEER_ONLY = "peer-only"
+    AMBIGUOUS = "ambiguous"
 
 
 @dataclass(frozen=True, slots=True)

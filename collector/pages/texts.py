@@ -200,6 +200,10 @@ _WORDS: dict[str, Both] = {
         "records of agent and peer differ by {number} %, direction {direction}",
         "relevés de l'agent et du pair divergents de {number} %, sens {direction}",
     ),
+    "notice.claimed-twice": (
+        "another site claims the same test of a peer, direction {direction}: neither is compared",
+        "un autre site revendique le même test d'un pair, sens {direction} : aucun n'est comparé",
+    ),
     "direction.down": ("down", "descendant"),
     "direction.up": ("up", "montant"),
     "column.search": ("Max. down / up", "Max. desc. / mont."),
@@ -239,6 +243,10 @@ _WORDS: dict[str, Both] = {
     "problem.strangers": (
         "more than {} sites outside the inventory reported: the others are in the ledger, not on this page",
         "plus de {} sites hors inventaire ont émis : les autres sont au registre, mais pas sur cette page",
+    ),
+    "problem.clock": (
+        "this machine's wall clock has stepped by {} s and is not believed yet: does NTP work?",
+        "l'horloge de cette machine a sauté de {} s et n'est pas encore crue : NTP fonctionne-t-il ?",
     ),
     "skip": ("Skip to the sites", "Aller aux sites"),
     "age.second": ("{} s ago", "il y a {} s"),

@@ -37,7 +37,8 @@ class BlackoutWatch:
 
     def begin(self, last_received_us: int | None) -> None:
         """Begin with the blackout of the time before the start, since the ledger last received something."""
-        self._committed_us = self._now_us() if last_received_us is None else last_received_us
+        now_us = self._now_us()
+        self._committed_us = now_us if last_received_us is None else min(now_us, last_received_us)
         self._blackouts.begin(self._committed_us)
 
     def committed(self) -> None:
@@ -47,6 +48,12 @@ class BlackoutWatch:
     def queue_refused(self) -> None:
         """Note that a site's message was just refused for want of room."""
         self._refused_us = self._now_us()
+
+    def shift(self, by_us: int) -> None:
+        """Shift all moments: the collector's own clock was wrong by ``-by_us``."""
+        self._blackouts.shift(by_us)
+        self._committed_us += by_us
+        self._refused_us += by_us
 
     async def run(self) -> None:
         """Look until cancelled."""

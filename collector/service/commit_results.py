@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from collector.ingest.outgoing import OutgoingQueue
-from collector.ingest.resend import Resends
 from collector.ledger.write.commit_result import CommitResult, MessageResult
 from collector.live.peers import PeerCounters
 from collector.model.own_counters import OwnCounters
 from collector.service.blackout_watch import BlackoutWatch
+from collector.service.resend_watch import ResendWatch
 from collector.service.views import Views
 from wire.messages.envelope import ReceiptStatus
-from wire.messages.topics import Kind, topic
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +28,7 @@ class CommitResults:
     """Passes results of commits to all that depends on them. ``now_us`` reads the wall clock."""
 
     receipts: OutgoingQueue
-    commands: OutgoingQueue
-    resends: Resends
+    resends: ResendWatch
     views: Views
     counters: OwnCounters
     peers: PeerCounters
@@ -60,11 +58,14 @@ class CommitResults:
         if self.waiting:
             asyncio.get_running_loop().call_soon(self._learn)
         now_us = self.now_us()
+        if portion.shift_us:
+            self.blackout_watch.shift(portion.shift_us)
+            self.views.render([site.site_id for site in self.views.fleet], now_us)
         for message in portion.messages:
             self._count(message)
             report = message.command_report
-            if report is not None and (command := self.resends.answer(report, now_us)):
-                self.commands.add(topic(command.site, Kind.COMMANDS), command)
+            if report is not None:
+                self.resends.heard(report)
         self.views.learn((seen for message in portion.messages for seen in message.observations), now_us)
         self.views.relearn(portion.redated, now_us)
         self.peers.count_comparisons(portion.compared)
@@ -81,8 +82,8 @@ class CommitResults:
 def _portions(result: CommitResult) -> Iterator[CommitResult]:
     for start in range(0, len(result.messages), LEARN_AT_ONCE):
         yield CommitResult(result.messages[start : start + LEARN_AT_ONCE])
-    if result.compared or result.redated:
-        yield CommitResult(compared=result.compared, redated=result.redated)
+    if result.compared or result.redated or result.shift_us:
+        yield CommitResult(compared=result.compared, redated=result.redated, shift_us=result.shift_us)
 
 
 def log_conflicts(message: MessageResult) -> None:

@@ -43,6 +43,7 @@ class WebPages:
         history: Callable[[], Awaitable[OutageHistory]],
         language: Language,
         expose_fleet: bool,
+        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self._views = views
         self._counters = counters
@@ -52,6 +53,7 @@ class WebPages:
         self._history = history
         self._language = language
         self._expose_fleet = expose_fleet
+        self._now_us = now_us
         self._overview_pages = {language: OverviewPages(language) for language in Language}
         self._outage_pages = {language: OutagePages(language) for language in Language}
         self._completeness_pages = {language: CompletenessPages(language) for language in Language}
@@ -75,7 +77,7 @@ class WebPages:
         wanted = OverviewFilter.from_query(request.query)
         found = overview(self._views.summaries, wanted)
         problems = [*self._unready(), *self._warnings()]
-        now_us = time.time_ns() // 1000
+        now_us = self._now_us()
         incidents = self._views.incidents
         text = self._overview_pages[self._language_of(request)].overview(
             found, wanted, problems, now_us, incidents.recent(now_us), incidents.incident_of
@@ -99,7 +101,7 @@ class WebPages:
         except LedgerError as error:
             return web.Response(text=f"{error}\n", status=HTTPStatus.SERVICE_UNAVAILABLE)
         site = self._inventory_site(site_id) or Site(site_id, "")
-        text = self._completeness_pages[language].site(site, found, time.time_ns() // 1000)
+        text = self._completeness_pages[language].site(site, found, self._now_us())
         status = HTTPStatus.OK if found else HTTPStatus.NOT_FOUND
         return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
 
@@ -111,7 +113,7 @@ class WebPages:
         """Show the incidents of a month or, with ``site``, its outages, as the ledger has them."""
         site_id = request.query.get("site", "").strip()[:MAX_ID]
         page = self._outage_pages[self._language_of(request)]
-        found, problem, now_us = OutageHistory(), "", time.time_ns() // 1000
+        found, problem, now_us = OutageHistory(), "", self._now_us()
         try:
             found = await self._history()
         except LedgerError as error:

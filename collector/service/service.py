@@ -28,6 +28,7 @@ from collector.service.completeness_refresh import CompletenessRefresh
 from collector.service.http import WebPages, serve
 from collector.service.inventory_file import InventoryFile
 from collector.service.outage_history_cache import OutageHistoryCache
+from collector.service.resend_watch import ResendWatch
 from collector.service.views import Views
 from collector.settings import CollectorSettings
 from host.clock import Clock
@@ -81,40 +82,44 @@ class CollectorService:
         self._commands = OutgoingQueue(
             self._session.publish, self._counters.commands, quality=1, workers=1, bound=1000
         )
+        self._now_us = self._writer.now_us
+        self._writer.look()
         self._views = Views(self._inventory.sites)
-        self._completeness = CompletenessRefresh(path, self._views, now_us)
+        self._completeness = CompletenessRefresh(path, self._views, self._now_us)
         self._peers = PeerCounters(self._counters.registry)
         self._blackout_watch = BlackoutWatch(
             self._views,
             lambda: not self._unready(),
-            now_us,
+            self._now_us,
             # A dead connection to the broker is noticed within two keep-alives (decision 24).
             2_000_000 * settings.broker.keepalive_s,
         )
+        resends = Resends(latest.resend(path), lambda: f"resend-{secrets.token_hex(8)}")
+        self._resends = ResendWatch(path, resends, self._commands)
         self._results = CommitResults(
             self._receipts,
-            self._commands,
-            Resends(latest.resend(path)),
+            self._resends,
             self._views,
             self._counters,
             self._peers,
             self._blackout_watch,
-            now_us,
+            self._now_us,
         )
         self._restore(path)
         self._watch()
 
     def _restore(self, path: Path) -> None:
         """Restore live state from the ledger, and render every site once."""
+        now_us = self._now_us()
         # Observations first: all that follows is added to sites that the fleet knows.
-        self._views.fleet.restore(latest.newest(path))
+        self._views.fleet.restore(latest.newest(path, now_us))
         compared = latest.peer_comparisons(path)
         self._peers.restore(compared.newest_tests)
         self._views.fleet.restore_comparisons(compared.disagreements)
         self._completeness.begin()
-        self._views.fleet.restore_outages(outages.outages(path, now_us() - KEPT_US).outages)
+        self._views.fleet.restore_outages(outages.outages(path, now_us - KEPT_US).outages)
         self._blackout_watch.begin(outages.last_received_us(path))
-        self._views.render([site.site_id for site in self._views.fleet], now_us())
+        self._views.render([site.site_id for site in self._views.fleet], now_us)
 
     async def run(self, stop: asyncio.Event, service: Notifier = NOBODY) -> None:
         """Work until ``stop``, then commit what is queued, send its receipts and close.
@@ -148,6 +153,7 @@ class CollectorService:
                 service.feed_watchdog(self._fault),
                 self._completeness.run(),
                 self._blackout_watch.run(),
+                self._resends.run(),
             )
             # The group ends all tasks when one of them fails: a collector that works in part would look
             # healthy.
@@ -192,9 +198,9 @@ class CollectorService:
         if place is not None and place[1] is topics.Kind.PRESENCE:
             presence = messages.decode(payload, Presence, place[0])
             if isinstance(presence, Presence):
-                self._views.set_presence(place[0], presence.state, now_us())
+                self._views.set_presence(place[0], presence.state, self._now_us())
             return
-        queued = self._queue.offer(Arrival(topic, payload, now_us()))
+        queued = self._queue.offer(Arrival(topic, payload, *self._writer.moment()))
         (self._counters.messages if queued else self._counters.refused).inc()
         if not queued:
             self._blackout_watch.queue_refused()
@@ -210,7 +216,7 @@ class CollectorService:
             if await asyncio.to_thread(self._inventory.refresh):
                 changed = self._views.take_inventory(self._inventory.sites)
                 for start in range(0, len(changed), RENDER_AT_ONCE):
-                    self._views.render(changed[start : start + RENDER_AT_ONCE], now_us())
+                    self._views.render(changed[start : start + RENDER_AT_ONCE], self._now_us())
                     await asyncio.sleep(0)
 
     async def _keep_current(self) -> None:
@@ -218,7 +224,7 @@ class CollectorService:
             await asyncio.sleep(EXPIRY_SECONDS)
             more = True
             while more:
-                more = self._views.expire(now_us(), RENDER_AT_ONCE)
+                more = self._views.expire(self._now_us(), RENDER_AT_ONCE)
                 await asyncio.sleep(0)
             if not self._writer.is_alive() and not self._queue.closed:
                 raise RuntimeError("the ledger's writer ended by itself")
@@ -234,7 +240,10 @@ class CollectorService:
             self._completeness,
             unready=self._unready,
             warnings=self._warnings,
-            history=OutageHistoryCache(Path(self._settings.ledger.path), self._views.incidents, now_us).read,
+            history=OutageHistoryCache(
+                Path(self._settings.ledger.path), self._views.incidents, self._now_us
+            ).read,
+            now_us=self._now_us,
             language=self._settings.web.language,
             expose_fleet=self._settings.expose_fleet,
         )
@@ -249,17 +258,29 @@ class CollectorService:
 
     def _warnings(self) -> list[OwnProblem]:
         fleet, mistake = self._views.fleet, self._inventory.problem
+        off_s = round(self._clock_off_s())
         return [
+            *([OwnProblem(ProblemKind.CLOCK, str(off_s))] if off_s else []),
             *([OwnProblem(ProblemKind.BLACKOUT)] if fleet.blackouts.is_open else []),
             *([OwnProblem(ProblemKind.INVENTORY, mistake)] if mistake else []),
             *([OwnProblem(ProblemKind.STRANGERS, str(MAX_STRANGERS))] if fleet.crowded else []),
         ]
+
+    def _clock_off_s(self) -> float:
+        """Wall clock of the machine less the time in use, seconds."""
+        clock = self._ledger.clock
+        return 0.0 if clock is None else clock.off_us / 1e6
 
     def _watch(self) -> None:
         watch = self._counters.watch
         watch("queued_messages", "Messages that wait for the ledger.", lambda: len(self._queue))
         watch("broker_connected", "1 while connected to the broker.", lambda: self._session.connected)
         watch("ledger_working", "1 while the ledger accepts commits.", lambda: not self._writer.problem)
+        watch(
+            "clock_off_seconds",
+            "Wall clock less the time that arrivals are dated by; 0 unless that clock has stepped.",
+            self._clock_off_s,
+        )
         watch(
             "receiving",
             "1 while messages of sites reach the ledger; 0 during a blackout, when no site is called silent.",

@@ -91,6 +91,14 @@ def forget_names(connection: sqlite3.Connection, since_us: int) -> None:
     )
 
 
+def forget_names_in(connection: sqlite3.Connection, one: EpochRange) -> None:
+    """Forget what receipts named of gaps that overlap a range."""
+    connection.execute(
+        "UPDATE gap SET named = 0, named_us = NULL WHERE named AND epoch = ? AND first <= ? AND last >= ?",
+        (one.epoch, one.last, one.first),
+    )
+
+
 def transfer(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     """Write the gaps of ``source`` to ``target`` as well."""
     found = source.execute(

@@ -169,20 +169,21 @@ class Journal:
         """Let rejected rows wait again, those first that were judged longest ago; returns how many."""
         return sum(self._from_each(lambda store: [store.release(RELEASED_AT_ONCE)]))
 
-    def resend(self, command: str, since_us: int) -> int | None:
-        """Let rows wait again that were committed since then, and note the command, at once.
+    def resend(self, command: str, since_us: int, ranges: Sequence[EpochRange] = ()) -> int | None:
+        """Let committed rows of ``ranges`` wait again, and note the command, at once.
 
-        None if it was obeyed before, or if the disk does not take it: then it is not obeyed.
+        Without ranges, those that were committed since ``since_us``. None if it was obeyed before, or
+        if the disk does not take it: then it is not obeyed.
         """
         if command in self._commands:
             return None
         # On the disk first: noted in memory alone it would be obeyed again by the next run.
-        changed = self._on_disk(lambda disk: disk.resend(command, since_us))
+        changed = self._on_disk(lambda disk: disk.resend(command, since_us, ranges))
         if changed is None:
             return None
         self._commands = [*self._commands, command][-journal_store.COMMANDS_REMEMBERED :]
         if self._memory:
-            changed += self._memory.store.resend(command, since_us)
+            changed += self._memory.store.resend(command, since_us, ranges)
             self._memory.forget_owed()
         return changed
 

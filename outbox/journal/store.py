@@ -34,6 +34,8 @@ _RESOLVED = (
     f" AND seq > epoch.resolved AND state IN ({State.WAITING.value}, {State.REJECTED.value})), last_seq),"
     " coalesce((SELECT min(first) - 1 FROM gap WHERE gap.epoch = epoch.epoch AND NOT named), last_seq))"
 )
+_FORGET_RECEIPTS = "UPDATE record SET state = ?, judged_us = NULL WHERE state IN (?, ?)"
+_JUDGED = (State.WAITING, State.COMMITTED, State.CONFLICT)
 _READING = msgspec.json.Decoder(ClockReading)
 
 
@@ -198,23 +200,31 @@ class Store:
                 (State.WAITING, State.REJECTED, limit),
             ).rowcount
 
-    def resend(self, command: str, since_us: int) -> int:
-        """Forget what receipts said since then, or at an unknown time, and note the command.
+    def resend(self, command: str, since_us: int, ranges: Sequence[EpochRange] = ()) -> int:
+        """Forget what receipts said of ``ranges``, and note the command; returns how many rows wait again.
 
-        Returns how many rows wait again.
+        Without ranges: what they said since ``since_us``, or at an unknown time.
         """
         with self.transaction():
             self._obey(command)
-            changed = self.connection.execute(
-                "UPDATE record SET state = ?, judged_us = NULL"
-                " WHERE state IN (?, ?) AND (judged_us IS NULL OR judged_us >= ?)",
-                (State.WAITING, State.COMMITTED, State.CONFLICT, since_us),
-            ).rowcount
-            gaps.forget_names(self.connection, since_us)
+            if ranges:
+                changed = sum(self._forget_receipts(one) for one in ranges)
+            else:
+                changed = self.connection.execute(
+                    f"{_FORGET_RECEIPTS} AND (judged_us IS NULL OR judged_us >= ?)", (*_JUDGED, since_us)
+                ).rowcount
+                gaps.forget_names(self.connection, since_us)
             # The search for waiting rows begins there, and now older ones wait.
             self.connection.execute("UPDATE epoch SET resolved = 0 WHERE resolved")
             self.settle()
         return changed
+
+    def _forget_receipts(self, one: EpochRange) -> int:
+        gaps.forget_names_in(self.connection, one)
+        return self.connection.execute(
+            f"{_FORGET_RECEIPTS} AND epoch = ? AND seq BETWEEN ? AND ?",
+            (*_JUDGED, one.epoch, one.first, one.last),
+        ).rowcount
 
     def settle(self) -> None:
         """Note up to which sequence number nothing of an epoch waits: damage can lose nothing of that."""

@@ -4,22 +4,27 @@ Commands are not retained and not acknowledged by themselves: the collector repe
 envelopes name its id in ``obeyed``. Decoders return a :class:`Fault`, as those of ``wire.messages.envelope``.
 """
 
-import msgspec
-from msgspec import Struct
+from typing import Annotated
 
-from wire.messages.envelope import Fault, Reason, Schema, decode_bounded
+import msgspec
+from msgspec import Meta, Struct
+
+from wire.messages.envelope import EpochRange, Fault, Reason, Schema, decode_bounded
 from wire.records import Micros, Name, SiteId
 
+MAX_RANGES = 500
 
-class Resend(Struct, frozen=True, kw_only=True, tag_field="command", tag="resend"):
-    """Send again what receipts named since ``since_us``, by the agent's own synchronised clock.
 
-    What they named while that clock was not synchronised is sent again, too. A ledger that was restored from
-    a backup asks so.
+class Resend(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="command", tag="resend"):
+    """Send again the records of ``ranges``, which the ledger lacks; a restored ledger asks so.
+
+    Without ranges, as older collectors ask: what receipts named since ``since_us``, by the agent's own
+    synchronised clock, or while that clock was not synchronised. Agents that know no ranges go by it always.
     """
 
     id: Name
     since_us: Micros
+    ranges: Annotated[tuple[EpochRange, ...], Meta(max_length=MAX_RANGES)] = ()
 
 
 class CommandMessage(Struct, frozen=True, kw_only=True):

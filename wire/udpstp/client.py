@@ -64,8 +64,9 @@ class Client:
 
     @property
     def session(self) -> str:
-        """Session id, which both ends derive from the Setup Request."""
-        return session_id(self._control.auth_time, self.plan.ident)
+        """Session id, which both ends derive from the Setup Request and the test port of its answer."""
+        test_port = self.destination[1] if self.connectable else 0
+        return session_id(self._control.auth_time, self.plan.ident, test_port)
 
     @property
     def dscp_ecn(self) -> int:

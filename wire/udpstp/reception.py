@@ -40,13 +40,17 @@ class Offer:
 
     @property
     def session(self) -> str:
-        """Session id, which both ends derive from the Setup Request."""
-        return session_id(self.setup.auth_time, self.setup.ident)
+        """Session id, which both ends derive from the Setup Request and the test port of its answer."""
+        return session_id(self.setup.auth_time, self.setup.ident, self.setup.test_port)
 
     @property
     def direction(self) -> Direction:
         """Direction of the load, seen from the client."""
         return Direction.UP if self.setup.upstream else Direction.DOWN
+
+    def at(self, test_port: int) -> "Offer":
+        """Offer whose test has a port."""
+        return Offer(replace(self.setup, test_port=test_port), self.keys, self.source)
 
     def accept(self, test_port: int, wall: int) -> bytes:
         """Build the Setup Response that names the test port."""

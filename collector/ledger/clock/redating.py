@@ -12,7 +12,7 @@ from collector.ledger.keys import RowKeys
 from collector.ledger.read import latest as reading
 from collector.ledger.read import outages
 from collector.ledger.schema.tables import batches, boots, measurements, peer_comparisons, series, sites
-from collector.model.clock_correction import Anchor, correct_by_anchor
+from collector.model.clock_correction import Anchor, CorrectedTime, correct_by_anchor
 from collector.model.observation import Observation
 from collector.model.outages import Outage
 
@@ -89,7 +89,7 @@ class Redating:
         self._reported.clear()
         self._bounding.forget()
 
-    def portion(self, connection: Connection) -> tuple[list[RedatedSite], bool]:
+    def portion(self, connection: Connection, now_us: int | None = None) -> tuple[list[RedatedSite], bool]:
         """Re-date a portion; returns the sites that are done, and true if there is more to do."""
         found = connection.execute(_TO_REDATE).all()
         for site_key in self._reported:
@@ -103,7 +103,7 @@ class Redating:
         more = len(found) == BOOTS or left <= 0
         if not more:
             more = self._bounding.portion(connection)
-        return [_redated(connection, site_key) for site_key in self._reported], more
+        return [redated_site(connection, site_key, now_us) for site_key in self._reported], more
 
     def _go_through(self, connection: Connection, boot: Row[Any]) -> int:
         """Re-date a part of one boot; returns the number of measurements compared."""
@@ -133,17 +133,28 @@ class Redating:
             if row.time_error_us is not None and row.time_error_us <= anchor.error_at(row.boot_us):
                 continue
             when = correct_by_anchor(row.boot_us, row.time_us + row.clock_offset_us, row.received_us, anchor)
-            new.append({
-                "of": row.key, "time": when.time_us, "clock_offset": when.clock_offset_us,
-                "time_error": when.error_us, "is_ahead": when.ahead, "is_outdated": when.outdated,
-            })  # fmt: skip
-        if new:
-            connection.execute(_DATE, new)
-            connection.execute(_COMPARISONS, [{"of": one["of"], "time": one["time"]} for one in new])
+            new.append(new_time(row.key, when))
+        write_times(connection, new)
         return bool(new)
 
 
-def _redated(connection: Connection, site_key: int) -> RedatedSite:
+def new_time(key: int, when: CorrectedTime) -> dict[str, Any]:
+    """New time of a measurement, for :func:`write_times`."""
+    return {
+        "of": key, "time": when.time_us, "clock_offset": when.clock_offset_us,
+        "time_error": when.error_us, "is_ahead": when.ahead, "is_outdated": when.outdated,
+    }  # fmt: skip
+
+
+def write_times(connection: Connection, new: Sequence[dict[str, Any]]) -> None:
+    """Write new times of measurements and of their peer comparisons."""
+    if new:
+        connection.execute(_DATE, new)
+        connection.execute(_COMPARISONS, [{"of": one["of"], "time": one["time"]} for one in new])
+
+
+def redated_site(connection: Connection, site_key: int, now_us: int | None) -> RedatedSite:
+    """A site as views show it at ``now_us``."""
     site = connection.execute(select(sites.c.site_id).where(sites.c.key == site_key)).scalar_one()
-    newest = tuple(reading.newest_of(connection, site_key))
+    newest = tuple(reading.newest_of(connection, site_key, now_us))
     return RedatedSite(site, newest, tuple(outages.newest_of(connection, site_key)))

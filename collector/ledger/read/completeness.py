@@ -4,8 +4,8 @@ One transaction an answer, so that figures fit together while the collector writ
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, TextClause, func, select, text
 
 from collector.ledger.read.terms import reading
-from collector.ledger.schema.tables import batches, measurements, sites
+from collector.ledger.schema.tables import measurements, sites
 from collector.model.completeness import (
     MISSING_AFTER_US,
     EpochCompleteness,
@@ -21,10 +21,13 @@ from collector.model.completeness import (
     SiteCompleteness,
     SiteEpochs,
 )
+from wire.messages.envelope import EpochRange
 
 PORTION = 500  # rows fetched at a time
 MAX_EPOCHS = 100  # shown of one site
 MAX_RUNS = 10  # shown of one epoch
+PAGE = 10_000  # batches
+MAX_ASKED = 500  # runs of one epoch
 MAX_SEARCHED = 20  # epochs of one site that are searched for runs
 
 # What a site says of its epochs is added up as no integer: a thousand of the longest are more than 64 bits
@@ -92,6 +95,17 @@ SELECT before + 1 AS first, first - 1 AS last FROM (
 ) AS covering WHERE first > before + 1 ORDER BY first LIMIT :most
 """)
 
+# The lowest batch received in a period, of a page of batches below a key; and the lowest of the page.
+_RECENT = text("""
+SELECT min(CASE WHEN received_us > :before AND received_us <= :now THEN key END) AS recent, min(key) AS lowest
+FROM (SELECT key, received_us FROM batches WHERE key < :below ORDER BY key DESC LIMIT :most) AS page
+""")
+
+_LACKING = text("""
+SELECT e.key, e.epoch FROM epochs e JOIN sites s ON s.key = e.site_key
+WHERE s.site_id = :site_id AND e.high_water > e.committed + e.declared ORDER BY e.key DESC
+""")
+
 _BEFORE = text(
     "SELECT time_us FROM measurements WHERE epoch_key = :e AND seq < :seq ORDER BY seq DESC LIMIT 1"
 )
@@ -140,22 +154,46 @@ def of_site(path: Path, site_id: str, now_us: int) -> SiteEpochs | None:
         return SiteEpochs(site_id, tuple(epochs), len(rows))
 
 
-def key_before(connection: Connection, before_us: int) -> int:
-    """Key of the last measurement received before ``before_us``, 0 for none.
+def lacking(path: Path, site_ids: Iterable[str], most: int) -> dict[str, tuple[EpochRange, ...]]:
+    """Numbers of each site that are neither committed nor declared, of newest epochs first, ``most`` runs.
 
-    Keys grow in the order of commits, so it is found by halving: nothing else orders rows by arrival.
+    Raises LedgerError where the ledger cannot be read.
     """
-    received = (
-        select(measurements.c.key, batches.c.received_us)
-        .join(batches, batches.c.key == measurements.c.batch_key)
-        .order_by(measurements.c.key)
-        .limit(1)
-    )
+    with reading(path) as connection:
+        return {site_id: tuple(islice(_lacking(connection, site_id), most)) for site_id in site_ids}
+
+
+def _lacking(connection: Connection, site_id: str) -> Iterator[EpochRange]:
+    for epoch in connection.execute(_LACKING, {"site_id": site_id}).all():
+        for run in connection.execute(_RUNS, {"epoch_key": epoch.key, "most": MAX_ASKED}):
+            yield EpochRange(epoch=epoch.epoch, first=run.first, last=run.last)
+
+
+def key_before(connection: Connection, before_us: int) -> int:
+    """Key of the last measurement that came before all that was received in the hour after ``before_us``.
+
+    0 for none. Keys grow in the order of commits. Arrivals need not: the collector's clock may have been
+    wrong. So the newest batches are read until there are thousands without one of that hour.
+    """
+    first: int | None = None
+    below: int | None = 2**63 - 1
+    while below is not None:
+        page = {"below": below, "before": before_us, "now": before_us + MISSING_AFTER_US, "most": PAGE}
+        row = connection.execute(_RECENT, page).one()
+        first, below = row.recent or first, row.lowest if row.recent else None
+    if first is None:
+        return connection.execute(select(func.max(measurements.c.key))).scalar() or 0
+    return _key_before_batch(connection, first)
+
+
+def _key_before_batch(connection: Connection, batch_key: int) -> int:
+    """Key of the last measurement of an earlier batch, found by halving: no index has the batches."""
+    batch_of = select(measurements.c.key, measurements.c.batch_key).order_by(measurements.c.key).limit(1)
     low, high = 0, connection.execute(select(func.max(measurements.c.key))).scalar() or 0
     while low < high:
         middle = (low + high + 1) // 2
-        row = connection.execute(received.where(measurements.c.key >= middle)).first()
-        if row is not None and row.received_us <= before_us:
+        row = connection.execute(batch_of.where(measurements.c.key >= middle)).first()
+        if row is not None and row.batch_key < batch_key:
             low = max(middle, row.key)
         else:
             high = middle - 1

@@ -16,13 +16,14 @@ from collector.ledger.schema.layout import Word
 from collector.ledger.schema.tables import batches, boots, measurements, names, resends, series, sites
 from collector.ledger.schema.values import VALUES, PartTables, ValueTables
 from collector.model.message import ResendRequest
-from collector.model.observation import Observation, Series, begun_by, failure_of, moments_placed
+from collector.model.observation import AHEAD_US, Observation, Series, begun_by, failure_of, moments_placed
 from collector.model.peer_comparison import ComparedTest
 from wire.messages.commands import Resend
 from wire.records import Direction, Outcome, ReachabilityValues, Values
 
 _m = measurements.alias("m")
 _DAY_US = 86_400_000_000
+_FOREVER = 2**63 - 1
 _BEGUN = (
     select(boots.c.offset_us)
     .join(names, names.c.key == boots.c.boot_key)
@@ -34,18 +35,22 @@ _BEGUN = (
 )
 
 
-def newest(path: Path) -> Iterator[Observation]:
+def newest(path: Path, now_us: int | None = None) -> Iterator[Observation]:
     """Newest measurement of every series, its newest with values, and those that decide about a floor.
 
+    Measurements ahead of ``now_us`` are passed over: the collector's own clock was ahead when they arrived.
     A measurement may come more than once, and in any order. Raises LedgerError if the file cannot be read.
     """
     with reading(path) as connection:
-        yield from newest_of(connection)
+        yield from newest_of(connection, now_us=now_us)
 
 
-def newest_of(connection: Connection, site_key: int | None = None) -> Iterator[Observation]:
+def newest_of(
+    connection: Connection, site_key: int | None = None, now_us: int | None = None
+) -> Iterator[Observation]:
     """The same of one site or of all, inside the caller's transaction."""
-    yield from _Reading(connection, NamesByKey(connection).__getitem__, site_key).newest()
+    until_us = _FOREVER if now_us is None else now_us + AHEAD_US
+    yield from _Reading(connection, NamesByKey(connection).__getitem__, site_key, until_us).newest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +78,13 @@ def resend(path: Path) -> ResendRequest | None:
 class _Reading:
     connection: Connection
     word: Word
-    site_key: int | None = None
+    site_key: int | None
+    until_us: int
 
     def _rows(self, query: Select[Any]) -> Result[Any]:
         if self.site_key is not None:
             query = query.where(series.c.site_key == self.site_key)
-        return self.connection.execute(query)
+        return self.connection.execute(query, {"until": self.until_us})
 
     def newest(self) -> Iterator[Observation]:
         for probe, tables in VALUES.items():
@@ -134,10 +140,14 @@ def _conditions(tables: ValueTables) -> list[Select[tuple[int]]]:
     return [_any(), valued, *(_landmark(tables.table, conditions) for conditions in kind.landmarks)]
 
 
+def _is_shown(table: Any) -> tuple[Any, ...]:
+    return *is_in_views(table), table.c.time_us <= bindparam("until")
+
+
 def _newest_key(*conditions: Any) -> Select[tuple[int]]:
     return (
         select(measurements.c.key)
-        .where(measurements.c.series_key == series.c.key, *is_in_views(measurements), *conditions)
+        .where(measurements.c.series_key == series.c.key, *_is_shown(measurements), *conditions)
         .order_by(measurements.c.time_us.desc(), measurements.c.key.desc())
         .limit(1)
         .correlate(series)
@@ -165,7 +175,7 @@ def _with_values_lately(stale_intervals: int) -> Select[tuple[int]]:
     shown_us = stale_intervals * func.coalesce(last.c.interval_us, DEFAULT_INTERVAL_US) + _DAY_US
     since_us = (
         select(last.c.time_us - shown_us)
-        .where(last.c.series_key == series.c.key, *is_in_views(last))
+        .where(last.c.series_key == series.c.key, *_is_shown(last))
         .order_by(last.c.time_us.desc(), last.c.key.desc())
         .limit(1)
         .correlate(series)

@@ -82,6 +82,22 @@ boots = Table(
 )
 _partial_index("boots_to_redate", boots.c.key, where=boots.c.redated.is_(False))
 
+# Eras of the collector's own wall clock in the present boot of its machine (``collector.model.clock_steps``).
+# ``first_key``: of the dating era, the first measurement that was received in this boot.
+clock_eras = Table(
+    "clock_eras",
+    metadata,
+    key(),
+    *_required("boot_key", "offset_us", "lasted_us", "left_us"),
+    *_required("synchronised", "present", kind=Boolean),
+    *_optional("first_key"),
+)
+
+# Measurements after ``after_key``, up to ``last_key``, whose arrival was dated wrong by ``-shift_us``.
+arrival_redatings = Table(
+    "arrival_redatings", metadata, key(), *_required("shift_us", "after_key", "last_key")
+)
+
 # Requests to every site to send again after the ledger was restored; the newest one is in force.
 resends = Table(
     "resends",

@@ -35,11 +35,13 @@ class CommitResult:
 
     ``messages`` are in the order of the group. ``compared`` are load tests that now have both records, or
     whose second record was given up. ``redated`` are sites with measurements of another time than before.
+    ``shift_us`` is the change of the collector's own time, if another offset dates arrivals from now on.
     """
 
     messages: tuple[MessageResult, ...] = ()
     compared: tuple[ComparedTest, ...] = ()
     redated: tuple[RedatedSite, ...] = ()
+    shift_us: int = 0
 
 
 def combined(results: Iterable[CommitResult]) -> CommitResult:

@@ -51,6 +51,18 @@ _HELD = (
     .order_by(_TESTS.c.key)
 )
 _FIND = select(_COMPARISONS).where(_same(_COMPARISONS))
+# A session id without a test port, as ends of an earlier version write it, and those that add one.
+_FIND_OTHER = (
+    select(_COMPARISONS)
+    .where(
+        _COMPARISONS.c.peer_key == bindparam("peer_key"),
+        _COMPARISONS.c.session.between(bindparam("low"), bindparam("high")),
+        _COMPARISONS.c.direction == bindparam("direction"),
+    )
+    .limit(2)
+)
+_SHORT = len("00000000-0000")
+_AMBIGUOUS = Comparison(ComparisonResult.AMBIGUOUS, None)
 _INSERT = _COMPARISONS.insert()
 _COMPLETE = update(_COMPARISONS).where(_COMPARISONS.c.key == bindparam("row_key"))
 _TEST = (
@@ -143,23 +155,65 @@ class PeerComparisons:
             "session": one.session,
             "direction": one.direction.value,
         }
-        row = self.connection.execute(_FIND, identity).one_or_none()
-        if row is None:
-            fresh = {"seen_us": self.seen_us, "time_us": one.time_us}
-            self.connection.execute(_INSERT, identity | fresh | one.columns)
-            return
         column = "peer_test_key" if "peer_test_key" in one.columns else "measurement_key"
-        if row._mapping[column] is not None:
-            return  # the same session again: what came first stays
+        row = self._find(identity, column)
+        if row is None:
+            self._insert(one, identity)
+        elif row._mapping[column] is None:
+            self._complete(one, row)
+        elif column == "measurement_key" and row.site_key != one.columns["site_key"]:
+            self._claim_again(one, identity, row)
+        # Else it is the same session of the same sender again: what came first stays.
+
+    def _find(self, identity: Row, column: str) -> Any:
+        """Row of a test: under its session id, or under the one that another version of an end gives it."""
+        row = self.connection.execute(_FIND, identity).one_or_none()
+        if row is not None:
+            return row
+        session = str(identity["session"])
+        short = session[:_SHORT]
+        others = (
+            {"low": f"{short}-", "high": f"{short}."} if session == short else {"low": short, "high": short}
+        )
+        found = self.connection.execute(
+            _FIND_OTHER.where(_COMPARISONS.c[column].is_(None)), identity | others
+        )
+        rows = found.all()
+        return rows[0] if len(rows) == 1 else None
+
+    def _insert(self, one: LoadTestRecord, identity: Row, **more: str) -> None:
+        fresh: Row = {"seen_us": self.seen_us, "time_us": one.time_us}
+        self.connection.execute(_INSERT, identity | fresh | one.columns | more)
+
+    def _claim_again(self, one: LoadTestRecord, identity: Row, row: Any) -> None:
+        """Keep a second site's claim on a test beside the first one, and compare neither."""
+        beside = identity | {"session": f"{identity['session']}~{one.columns['site_key']}"}
+        if self.connection.execute(_FIND, beside).one_or_none() is not None:
+            return
+        self._insert(one, beside, result=ComparisonResult.AMBIGUOUS.value)
+        self._report(one, one.columns["site_key"], one.time_us, _AMBIGUOUS)
+        if row.result != ComparisonResult.AMBIGUOUS.value:
+            result = {"result": ComparisonResult.AMBIGUOUS.value, "difference": None}
+            self.connection.execute(_COMPLETE.values(**result), {"row_key": row.key})
+            self._report(one, row.site_key, row.time_us, _AMBIGUOUS)
+
+    def _complete(self, one: LoadTestRecord, row: Any) -> None:
+        """Compare a test with its second record, unless several sites claim it."""
+        if row.result == ComparisonResult.AMBIGUOUS.value:
+            self.connection.execute(_COMPLETE.values(**one.columns), {"row_key": row.key})
+            return
         found = dict(row._mapping) | one.columns
         comparison = self._compare(found)
         result = {"result": comparison.result.value, "difference": comparison.difference}
         self.connection.execute(_COMPLETE.values(**one.columns, **result), {"row_key": row.key})
-        site = self._site(found["site_key"])
+        self._report(one, found["site_key"], found["time_us"], comparison)
+
+    def _report(
+        self, one: LoadTestRecord, site_key: int | None, time_us: int, comparison: Comparison
+    ) -> None:
+        site = None if site_key is None else self._site(site_key)
         self.compared.append(
-            ComparedTest(
-                one.peer, site, one.direction, found["time_us"], comparison.result, comparison.difference
-            )
+            ComparedTest(one.peer, site, one.direction, time_us, comparison.result, comparison.difference)
         )
 
     def _compare(self, found: Any) -> Comparison:

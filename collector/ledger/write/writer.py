@@ -4,12 +4,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import Connection, Dialect, delete, select
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
+from collector.ledger.clock.arrivals import ArrivalRedating, held_clock, keep_clock
 from collector.ledger.clock.boots import Boots
 from collector.ledger.clock.redating import RedatedSite, Redating
 from collector.ledger.keys import RowKeys
@@ -20,17 +22,23 @@ from collector.ledger.store import connect, explain, ledger_fails, prepare
 from collector.ledger.write.commit_result import CommitResult, combined
 from collector.ledger.write.peer_comparisons import give_up
 from collector.ledger.write.transaction import Group
+from collector.model import clock_steps
+from collector.model.clock_steps import ArrivalClock
 from collector.model.message import Batch, Judged, PeerBatch, UnreadableMessage
 from collector.model.peer_comparison import ComparedTest
+from host.clock import Clock
 from net.complaint import Complaint
 from wire.messages.envelope import Fault, Reason
+from wire.records import ClockReading
 
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 1.0
 PRUNE_SECONDS = 60.0
 PAUSE_SECONDS = 1.0
+AT_ONCE_SECONDS = 5.0
 PRUNE_ROWS = 2000
+KEEP_CLOCK_US = 60_000_000  # between two writes of an unchanged clock
 
 # Waits so many seconds for a group of messages; an empty one without any, None when no more will come.
 Take = Callable[[float], Sequence[Judged] | None]
@@ -60,6 +68,9 @@ class Ledger:
         self._keys = RowKeys()
         self._boots = Boots()
         self._redating = Redating(self._keys, self._boots)
+        self._arrivals = ArrivalRedating(self._keys, self._boots)
+        self._clock: ArrivalClock | None = None
+        self._kept_us = 0
         self._reject_rows = reject_rows
         self._before_commit = before_commit
         self._inserts = _inserts(self._engine.dialect)
@@ -85,6 +96,7 @@ class Ledger:
 
         Raises sqlalchemy.exc.SQLAlchemyError, with nothing committed.
         """
+        group = [self._redated(message) for message in group]
         with self._writing() as connection:
             work = Group(connection, self._keys, self._inserts, self._reject_rows, self._boots)
             result = work.process(group)
@@ -101,6 +113,7 @@ class Ledger:
             self._keys.forget()
             self._boots.forget()
             self._redating.forget()
+            self._arrivals.forget()
             raise
 
     def prune_payloads(self, before_us: int) -> int:
@@ -117,10 +130,54 @@ class Ledger:
         with self._engine.begin() as connection:
             return give_up(connection, before_us)
 
-    def redate(self) -> tuple[list[RedatedSite], bool]:
-        """Re-date some measurements of boots with better anchors; returns true if there are more."""
+    def redate(self, now_us: int | None = None) -> tuple[list[RedatedSite], bool]:
+        """Re-date some measurements of boots with better anchors; returns true if there are more.
+
+        Sites are returned as views show them at ``now_us``.
+        """
         with self._writing() as connection:
-            return self._redating.portion(connection)
+            redated, more = self._arrivals.portion(connection, now_us)
+            if more:
+                return redated, more
+            found, more = self._redating.portion(connection, now_us)
+            return redated + found, more
+
+    @property
+    def clock(self) -> ArrivalClock | None:
+        """The collector's own clock as of the last look."""
+        return self._clock
+
+    def look(self, reading: ClockReading) -> int:
+        """Look at the collector's own clocks; returns the shift of its time, 0 as long as one era dates.
+
+        Raises sqlalchemy.exc.SQLAlchemyError if a change cannot be kept, with the clock as it was.
+        """
+        before = self._clock
+        if before is not None:
+            clock = clock_steps.look(before, reading)
+            is_same = (clock.present, clock.dating) == (before.present, before.dating)
+            if is_same and reading.boot_us - self._kept_us < KEEP_CLOCK_US:
+                self._clock = clock
+                return 0
+        with self._writing() as connection:
+            if before is None:
+                before = held_clock(connection)
+                clock = clock_steps.begin(reading, before)
+            shift_us = keep_clock(connection, self._keys, clock, before)
+        if shift_us:
+            self._boots.forget()
+        self._clock, self._kept_us = clock, reading.boot_us
+        return shift_us
+
+    def _redated(self, message: Judged) -> Judged:
+        """Message with its arrival by the present offset, if another one dated it in the queue."""
+        arrival = message.arrival
+        if self._clock is None or arrival.boot_us is None:
+            return message
+        received_us = arrival.boot_us + self._clock.offset_us
+        if abs(received_us - arrival.received_us) < clock_steps.STEP_US:
+            return message
+        return replace(message, arrival=replace(arrival, received_us=received_us))
 
 
 def _inserts(dialect: Dialect) -> dict[str, str]:
@@ -134,7 +191,8 @@ class Writer(threading.Thread):
 
     ``on_committed`` is called in this thread after each commit, with the seconds it took. ``problem`` is the
     reason why nothing can be committed, or None. ``on_uncommitted`` gets the number of messages dropped for
-    that reason. They get no receipt, so their agents send them again.
+    that reason. They get no receipt, so their agents send them again. ``read_clock`` reads the clocks of the
+    machine.
     """
 
     def __init__(
@@ -146,6 +204,7 @@ class Writer(threading.Thread):
         on_uncommitted: Callable[[int], None],
         keep_payloads_s: float,
         comparison_grace_s: float,
+        read_clock: Callable[[], ClockReading] | None = None,
     ) -> None:
         super().__init__(name="ledger-writer", daemon=True)
         self.problem: str | None = None
@@ -155,6 +214,7 @@ class Writer(threading.Thread):
         self._on_uncommitted = on_uncommitted
         self._keep_payloads_s = keep_payloads_s
         self._comparison_grace_s = comparison_grace_s
+        self._read_clock = read_clock or Clock().read
         self._next_prune = 0.0
         self._unpruned = Complaint()
         self._was_lost = False
@@ -162,6 +222,7 @@ class Writer(threading.Thread):
     def run(self) -> None:
         """The thread's loop."""
         while (group := self._take(IDLE_SECONDS)) is not None:
+            self.look()
             if group:
                 self._commit_group(group)
             elif (lost := self._ledger.lost()) or self._was_lost:
@@ -170,6 +231,31 @@ class Writer(threading.Thread):
                 self._was_lost = lost is not None
             if not self._was_lost:
                 self._prune()
+
+    def look(self) -> None:
+        """Look for steps of the collector's own clock."""
+        try:
+            shift_us = self._ledger.look(self._read_clock())
+        except SQLAlchemyError:
+            return  # the next commit says what is wrong with the ledger; the next look sees the step again
+        if shift_us:
+            log.warning(
+                "the wall clock was wrong by %.1f s: what arrived since this machine's start is dated again",
+                -shift_us / 1e6,
+            )
+            self._on_committed(CommitResult(shift_us=shift_us), 0.0)
+            self._next_prune = 0.0
+            self._redate_at_once()
+
+    def now_us(self) -> int:
+        """Time by the offset that dates arrivals, Unix microseconds."""
+        return self.moment()[0]
+
+    def moment(self) -> tuple[int, int]:
+        """The same time, and CLOCK_BOOTTIME."""
+        reading, clock = self._read_clock(), self._ledger.clock
+        now_us = reading.wall_us if clock is None else max(0, reading.boot_us + clock.offset_us)
+        return now_us, reading.boot_us
 
     def _commit_group(self, group: Sequence[Judged]) -> None:
         began = time.monotonic()
@@ -234,7 +320,7 @@ class Writer(threading.Thread):
             return
         problem = ""
         try:
-            left = self._ledger.prune_payloads(int((time.time() - self._keep_payloads_s) * 1e6))
+            left = self._ledger.prune_payloads(self.now_us() - int(self._keep_payloads_s * 1e6))
             left += self._give_up_comparisons(now)
             left += self._redate()
         except SQLAlchemyError as error:
@@ -246,14 +332,22 @@ class Writer(threading.Thread):
     def _redate(self) -> bool:
         """Re-date measurements of boots with better anchors; returns true if there are more."""
         began = time.monotonic()
-        redated, more = self._ledger.redate()
+        redated, more = self._ledger.redate(self.now_us())
         if redated:
             self._on_committed(CommitResult(redated=tuple(redated)), time.monotonic() - began)
         return more
 
+    def _redate_at_once(self) -> None:
+        """Re-date for some seconds before anything else is committed, so that anchors keep their order."""
+        until = time.monotonic() + AT_ONCE_SECONDS
+        with suppress(SQLAlchemyError):  # the work goes on when the ledger works again
+            while self._redate() and time.monotonic() < until:
+                pass
+
     def _give_up_comparisons(self, now: float) -> int:
         """Report load tests whose second record did not arrive in time; returns their number."""
-        compared = self._ledger.give_up_comparisons(int((time.time() - self._comparison_grace_s) * 1e6))
+        before_us = self.now_us() - int(self._comparison_grace_s * 1e6)
+        compared = self._ledger.give_up_comparisons(before_us)
         if compared:
             self._on_committed(CommitResult(compared=tuple(compared)), time.monotonic() - now)
         return len(compared)

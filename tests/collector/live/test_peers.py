@@ -25,7 +25,7 @@ def test_records_and_comparisons_are_counted_by_peer() -> None:
         result: value(registry, "qos_peer_tests_total", peer="pop-1", result=result)
         for result in ComparisonResult
     }
-    assert counted == {"agree": 1, "disagree": 0, "agent-only": 0, "peer-only": 1}
+    assert counted == {"agree": 1, "disagree": 0, "agent-only": 0, "peer-only": 1, "ambiguous": 0}
     assert value(registry, "qos_collector_peer_tests_total", peer="pop-1", status="conflict") == 1
 
 

@@ -14,7 +14,7 @@ from outbox.journal import journal as journal_module
 from outbox.journal.journal import Journal
 from outbox.rows import Change, Filing, PreviousRun, State, runs
 from tests.outbox.journalled import CLOCK, SIZE, build, commit, connection, later, opened, refusing
-from wire.messages.envelope import EpochMark, decode_measurement
+from wire.messages.envelope import EpochMark, EpochRange, decode_measurement
 
 
 def state(journal: Journal) -> tuple[int, int, int, int, int]:
@@ -165,3 +165,15 @@ def test_how_the_run_before_ended(tmp_path: Path) -> None:
         with refusing(journal):
             commit(journal)
             assert journal.previous_run == ended
+
+
+def test_what_a_ledger_lacks_is_sent_again_by_its_numbers_alone(tmp_path: Path) -> None:
+    """The clocks of both ends may say anything, so the time of the receipts counts for nothing."""
+    with opened(tmp_path) as journal:
+        for _ in range(9):
+            commit(journal)
+        journal.apply([Change(journal.epoch, 1, 9, State.COMMITTED)], CLOCK)
+        ranges = [EpochRange(epoch=journal.epoch, first=first, last=last) for first, last in ((2, 3), (7, 7))]
+        assert journal.resend("resend-1", CLOCK.wall_us + 10**15, ranges) == 3
+        assert sorted(row.seq for row in journal.waiting(10)) == [2, 3, 7]
+        assert journal.resend("resend-1", 0, ranges) is None

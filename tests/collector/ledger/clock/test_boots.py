@@ -111,7 +111,7 @@ def test_what_a_failed_transaction_had_gone_through_is_gone_through_again(
 
     ledger.redate()  # the first 300
     with monkeypatch.context() as patched:
-        patched.setattr("collector.ledger.clock.redating._redated", fail)
+        patched.setattr("collector.ledger.clock.redating.redated_site", fail)
         with pytest.raises(ZeroDivisionError):
             ledger.redate()
     idle(ledger)

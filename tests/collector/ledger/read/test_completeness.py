@@ -14,7 +14,7 @@ from collector.ledger.store import connect
 from collector.ledger.write.writer import Ledger
 from collector.model.completeness import MISSING_AFTER_US, EpochCompleteness, MissingRun, SiteCompleteness
 from collector.model.message import Arrival
-from tests.collector.examples import EPOCH, MINUTE_US, NOW_US, SITE, payload, stamp, stamp_values
+from tests.collector.examples import EPOCH, HOUR_US, MINUTE_US, NOW_US, SITE, payload, stamp, stamp_values
 from wire.messages.envelope import EpochMark, Gap, GapReason
 
 BEFORE, AFTER, BESIDE = "a" * 16, "b" * 16, "c" * 16
@@ -219,6 +219,22 @@ def test_the_last_that_had_come_is_found_by_halving(site: Site) -> None:
             holdings.key_before(connection, NOW_US + minutes * MINUTE_US) for minutes in (0, 1, 6, 11, 99)
         ]
         assert found == [0, 1, 6, 11, 11]
+    engine.dispose()
+
+
+@pytest.mark.parametrize("wrong_us", [8 * 24 * HOUR_US, -8 * 24 * HOUR_US, 3650 * 24 * HOUR_US])
+@pytest.mark.parametrize("of", [1, 4, 7])
+def test_arrivals_need_not_be_in_the_order_of_time(site: Site, wrong_us: int, of: int) -> None:
+    """The collector's clock was wrong when one batch arrived, and its machine started again since."""
+    for number in range(1, 8):
+        at_us = NOW_US + number * 20 * MINUTE_US
+        site.send(2 * number, at_us=at_us + wrong_us if number == of else at_us)
+    counted = holdings.of_sites(site.path, NOW_US + 24 * HOUR_US)
+    assert [(one.missing, one.pending) for one in counted] == [(7, 0)]
+    engine = connect(site.path, writing=False)
+    with engine.begin() as connection:
+        # The last three arrived within the hour; of a wrong one, only its place tells that.
+        assert holdings.key_before(connection, NOW_US + 85 * MINUTE_US) == 4
     engine.dispose()
 
 

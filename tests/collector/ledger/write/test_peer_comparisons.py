@@ -167,10 +167,9 @@ def test_a_test_that_does_not_fit_is_refused_alone(ledger: Ledger, path: Path) -
     assert query(path, "SELECT topic, site_id FROM rejects") == [("qos/v1/peers/pop-1/tests", None)]
 
 
-def test_one_session_at_one_second_twice_keeps_the_first(ledger: Ledger, path: Path) -> None:
-    """Ids are a second and 16 bits: two sites may meet in one."""
+def test_a_session_that_a_site_reports_twice_keeps_the_first(ledger: Ledger, path: Path) -> None:
     again = floor(2, values=floor_values(Verdict.FAIL, 1e6))
-    commit(ledger, OURS, arrival(again, site="other"))
+    commit(ledger, OURS, arrival(again))
     assert query(path, "SELECT count(*) FROM peer_comparisons") == [(1,)]
 
 
@@ -202,3 +201,43 @@ def test_what_a_peer_declares_lost_is_kept_once_and_named_in_its_receipt(ledger:
         assert committed.receipt is not None
         assert [(one.first, one.last) for one in committed.receipt.declared] == [(3, 9)]
     assert query(path, "SELECT epoch, first, last FROM peer_gaps") == [(EPOCH, 3, 9)]
+
+
+@pytest.mark.parametrize("peer_at", [0, 1, 2], ids=["peer first", "peer between", "peer last"])
+def test_two_claims_on_one_test_stand_side_by_side_and_neither_is_compared(
+    ledger: Ledger, path: Path, peer_at: int
+) -> None:
+    """A peer's record names a key, not a site; a session id may be stolen."""
+    sent = [OURS, arrival(floor(1), site="thief")]
+    sent.insert(peer_at, THEIRS)
+    found = [one for each in sent for one in compared(ledger, each)]
+    claims = {one.site for one in found if one.result is ComparisonResult.AMBIGUOUS}
+    assert claims == {SITE, "thief"}
+    rows = "SELECT s.site_id, result, difference FROM peer_comparisons c JOIN sites s ON s.key = c.site_key"
+    assert sorted(query(path, rows)) == [(SITE, "ambiguous", None), ("thief", "ambiguous", None)]
+    assert compared(ledger, arrival(floor(1), site="third"))[0].site == "third"
+    assert ledger.give_up_comparisons(NOW_US + HOUR_US) == []
+    assert reading.peer_comparisons(path).disagreements == []
+
+
+def of_session(session: str) -> Arrival:
+    values = floor_values()
+    tests = tuple(msgspec.structs.replace(test, session=session) for test in values.tests)
+    return arrival(floor(1, NOW_US, msgspec.structs.replace(values, tests=tests)))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "is_joined"),
+    [
+        ("3c9d1f20-00a1-9c41", "3c9d1f20-00a1-9c41", True),
+        ("3c9d1f20-00a1-9c41", "3c9d1f20-00a1-9c42", False),  # the same second and number by chance
+        ("3c9d1f20-00a1", "3c9d1f20-00a1-9c41", True),  # an agent from before ports
+        ("3c9d1f20-00a1-9c41", "3c9d1f20-00a1", True),  # a peer from before ports
+        ("3c9d1f20-00a1-9c41", "3c9d1f20-00a2", False),
+    ],
+)
+def test_ends_of_two_versions_are_joined_and_two_tests_of_a_second_are_not(
+    ledger: Ledger, ours: str, theirs: str, is_joined: bool
+) -> None:
+    found = compared(ledger, of_session(ours), peer_arrival(peer_test(session=theirs)))
+    assert bool(found) is is_joined

@@ -122,7 +122,7 @@ class CollectorService:
         self._loop = asyncio.get_running_loop()
         web = self._settings.web
         try:
-            runner = await serve(self._pages().application(), web.host, web.port)
+            runner = await serve(self._pages().application(), web)
         except OSError:
             self._ledger.close()
             raise

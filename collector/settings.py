@@ -40,11 +40,13 @@ class IntakeSettings(Struct, frozen=True):
 
 
 class WebSettings(Struct, frozen=True):
-    """Address and language of the pages and the metrics; the loopback address by default."""
+    """Address, names, bound and language of the pages and the metrics; the loopback address by default."""
 
     # The pages have no login: other machines need a reverse proxy with one in front.
     host: Host = "127.0.0.1"
     port: Port = 8460
+    names: Annotated[tuple[Host, ...], Meta(max_length=100)] = ()
+    connections: Annotated[int, Meta(ge=8, le=10_000)] = 256
     language: Language = Language.ENGLISH
 
 

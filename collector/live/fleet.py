@@ -119,9 +119,9 @@ class Fleet:
                 yield one
 
     def set_presence(self, site_id: str, presence: PresenceState) -> bool:
-        """Set the presence of the site's agent; return False for an unknown site."""
+        """Set the presence of the site's agent; return False if the site is unknown or nothing changes."""
         site = self._sites.get(site_id)
-        if site is None:
+        if site is None or site.presence is presence:
             return False
         site.presence = presence
         return True

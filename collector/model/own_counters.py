@@ -25,7 +25,9 @@ class OwnCounters:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         self.messages = self._counter("messages", "Messages received from the broker and queued.")
-        self.refused = self._counter("refused_messages", "Messages refused because the queue was full.")
+        self.refused = self._counter(
+            "refused_messages", "Messages refused for want of room: of their sender, or of all.", "reason"
+        )
         self.uncommitted = self._counter(
             "uncommitted_messages", "Messages that could not be committed to the ledger."
         )
@@ -55,6 +57,8 @@ class OwnCounters:
             self.measurements.labels(status.value)
         for reason in Reason:
             self.rejects.labels(reason.value)
+        for refused in ("sender", "full"):
+            self.refused.labels(refused)
         for passed in PassedOver:
             self.passed_over.labels(passed.value)
 

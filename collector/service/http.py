@@ -21,6 +21,8 @@ from collector.pages.overview_page import HEADERS, OverviewPages
 from collector.pages.texts import CATALOGUE, Language, choose, problem_text
 from collector.service.completeness_refresh import CompletenessRefresh
 from collector.service.views import Views
+from collector.service.web_guard import WebGuard, WebServer
+from collector.settings import WebSettings
 
 # Version 0.0.4 is the text format of Prometheus.
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -161,14 +163,16 @@ class WebPages:
         return web.Response(text="".join(f"{line}\n" for line in lines), status=status)
 
 
-async def serve(application: web.Application, host: str, port: int) -> web.AppRunner:
+async def serve(application: web.Application, settings: WebSettings) -> WebServer:
     """Start serving; the caller stops it by ``cleanup``. Raises OSError if the address is not available."""
+    guard = WebGuard(settings)
+    guard.protect(application)
     # Signals belong to the service, and a line for every scrape would fill the log.
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=2.0)
-    await runner.setup()
+    server = WebServer(runner, guard)
     try:
-        await web.TCPSite(runner, host, port).start()
+        await server.start(settings.host, settings.port)
     except OSError:
-        await runner.cleanup()
+        await server.cleanup()
         raise
-    return runner
+    return server

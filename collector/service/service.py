@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from collector.ingest.outgoing import OutgoingQueue
-from collector.ingest.queue import Intake
+from collector.ingest.queue import Intake, IntakeRefusal
 from collector.ingest.resend import Resends
 from collector.ledger.place import LedgerError
 from collector.ledger.read import latest, outages
@@ -46,6 +46,7 @@ EXPIRY_SECONDS = 1.0
 RENDER_AT_ONCE = 100  # sites between two turns of the event loop, a few milliseconds
 DRAIN_SECONDS = 5.0
 RECEIPT_SECONDS = 3.0
+_ROOM = {IntakeRefusal.SENDER: "this sender", IntakeRefusal.FULL: "all senders"}
 
 
 class CollectorService:
@@ -129,7 +130,7 @@ class CollectorService:
         self._loop = asyncio.get_running_loop()
         web = self._settings.web
         try:
-            runner = await serve(self._pages().application(), web.host, web.port)
+            runner = await serve(self._pages().application(), web)
         except OSError:
             self._ledger.close()
             raise
@@ -192,18 +193,25 @@ class CollectorService:
         )
 
     async def take(self, topic: str, payload: bytes) -> None:
-        """Take a message from the broker: queue it for the writer, or show a presence at once."""
+        """Take a message from the broker: queue it for the writer, or note a presence."""
         # A presence is not committed: the broker retains it and sends it again after a restart.
         place = topics.parse(topic)
         if place is not None and place[1] is topics.Kind.PRESENCE:
             presence = messages.decode(payload, Presence, place[0])
             if isinstance(presence, Presence):
-                self._views.set_presence(place[0], presence.state, self._now_us())
+                self._views.set_presence(place[0], presence.state)
             return
-        queued = self._queue.offer(Arrival(topic, payload, *self._writer.moment()))
-        (self._counters.messages if queued else self._counters.refused).inc()
-        if not queued:
+        refusal = self._queue.offer(Arrival(topic, payload, *self._writer.moment()))
+        if refusal is None:
+            self._counters.messages.inc()
+            return
+        self._counters.refused.labels(refusal.value).inc()
+        # A sender that filled its own room says nothing of the others, whose messages still arrive.
+        if refusal is IntakeRefusal.FULL:
             self._blackout_watch.queue_refused()
+        log.warning(
+            "a message on %s was refused: the room for %s is used up", ascii(topic[:100]), _ROOM[refusal]
+        )
 
     def _hand_over(self, result: CommitResult, seconds: float) -> None:
         """Hand the result of a commit over to the event loop; called in the writer's thread."""
@@ -224,7 +232,8 @@ class CollectorService:
             await asyncio.sleep(EXPIRY_SECONDS)
             more = True
             while more:
-                more = self._views.expire(self._now_us(), RENDER_AT_ONCE)
+                more = self._views.show_presence(self._now_us(), RENDER_AT_ONCE)
+                more |= self._views.expire(self._now_us(), RENDER_AT_ONCE)
                 await asyncio.sleep(0)
             if not self._writer.is_alive() and not self._queue.closed:
                 raise RuntimeError("the ledger's writer ended by itself")

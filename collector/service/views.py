@@ -34,6 +34,8 @@ class Views:
         self._exposition = Exposition()
         self._summaries: dict[str, SiteSummary] = {}
         self._due: dict[str, int | None] = {}
+        # A dict for its order: rendering takes far longer than the message that sets a presence.
+        self._presence_changed: dict[str, None] = {}
         self._queued: dict[str, int] = {}
         self._queue: list[tuple[int, str]] = []
 
@@ -68,10 +70,18 @@ class Views:
         for site_id in self.fleet.learn_completeness(counted):
             self._render(site_id, now_us)
 
-    def set_presence(self, site_id: str, presence: PresenceState, now_us: int) -> None:
-        """Set the presence of a site's agent."""
+    def set_presence(self, site_id: str, presence: PresenceState) -> None:
+        """Set the presence of a known site's agent; ``show_presence`` shows the last one set."""
         if self.fleet.set_presence(site_id, presence):
+            self._presence_changed[site_id] = None
+
+    def show_presence(self, now_us: int, most: int) -> bool:
+        """Render up to ``most`` sites whose presence changed; return True if there are more."""
+        for _ in range(min(most, len(self._presence_changed))):
+            site_id = next(iter(self._presence_changed))
+            del self._presence_changed[site_id]
             self._render(site_id, now_us)
+        return bool(self._presence_changed)
 
     def take_inventory(self, inventory: Sites) -> list[str]:
         """Use a new inventory; return the sites that ``render`` has to render."""

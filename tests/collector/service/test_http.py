@@ -20,6 +20,7 @@ from collector.pages.texts import Language
 from collector.service.completeness_refresh import CompletenessRefresh
 from collector.service.http import WebPages, serve
 from collector.service.views import Views
+from collector.settings import WebSettings
 from tests.collector.examples import NOW_US, arrival, stamp
 from tests.processes import free_port
 
@@ -56,7 +57,7 @@ async def unreadable() -> OutageHistory:
 def while_served(served: WebPages, work: Callable[[int], Awaitable[bytes]]) -> bytes:
     async def run() -> bytes:
         port = free_port()
-        runner = await serve(served.application(), "127.0.0.1", port)
+        runner = await serve(served.application(), WebSettings(port=port))
         try:
             return await work(port)
         finally:
@@ -67,7 +68,7 @@ def while_served(served: WebPages, work: Callable[[int], Awaitable[bytes]]) -> b
 
 async def ask(port: int, request: str) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(f"{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    writer.write(f"{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     answer = await reader.read()
     writer.close()
     await writer.wait_closed()
@@ -77,7 +78,7 @@ async def ask(port: int, request: str) -> bytes:
 async def ask_and_leave(port: int) -> bytes:
     """Reset the connection while the page is being sent, as a scraper does after its time-out."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await reader.read(1)
     raw: socket.socket = writer.get_extra_info("socket")
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,3 +1,5 @@
+import pytest
+
 from collector.live.site_state import SiteState
 from collector.model.inventory import Site
 from collector.service.views import Views
@@ -68,9 +70,24 @@ def test_a_new_inventory_shows_after_rendering() -> None:
     assert 'site_id="leaves"' not in text(made)
 
 
+def test_a_burst_of_presence_is_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, rendered = views(SITE, "other"), []
+    monkeypatch.setattr(made, "_render", lambda site_id, _now_us: rendered.append(site_id))
+    for state in [PresenceState.ONLINE, PresenceState.STOPPED] * 1000:
+        made.set_presence(SITE, state)
+    made.set_presence("other", PresenceState.ONLINE)
+    assert rendered == []
+    assert made.show_presence(NOW_US, 1)
+    assert not made.show_presence(NOW_US, 1)
+    made.set_presence(SITE, PresenceState.STOPPED)
+    assert not made.show_presence(NOW_US, 1)
+    assert rendered == [SITE, "other"]
+
+
 def test_presence_shows_for_known_sites() -> None:
     made = views(SITE)
-    made.set_presence(SITE, PresenceState.CONNECTION_LOST, NOW_US)
-    made.set_presence("stranger", PresenceState.ONLINE, NOW_US)
+    made.set_presence(SITE, PresenceState.CONNECTION_LOST)
+    made.set_presence("stranger", PresenceState.ONLINE)
+    made.show_presence(NOW_US, 10)
     assert [line.presence for line in made.summaries] == [PresenceState.CONNECTION_LOST]
     assert text(made).count("\nqos_agent_online{") == 1

@@ -38,6 +38,8 @@ def command(arguments: Sequence[str]) -> int:
     except TestbedError as error:
         print(f"{PROGRAM}: configuration: {error}", file=sys.stderr)
         return Exit.UNAVAILABLE
+    finally:
+        logging.disable(logging.NOTSET)
     print(f"BROKEN: {', '.join(broken)} (seed {seed})" if broken else "all attacks were held off")
     return Exit.FAIL if broken else Exit.OK
 

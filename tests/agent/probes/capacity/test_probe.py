@@ -133,7 +133,7 @@ def surroundings(folder: Path, port: int = 1, schedule: ScheduleSettings | None 
         site="lycee-1", peer=PeerAccessSettings(udpstp_port=port, stamp_port=port, key="secret"),
         journal=JournalSettings(str(folder / "journal.db")),
         schedule=schedule or SCHEDULE(),
-        capacity=CapacitySettings(highest=BitRate(10_000_000), duration=Seconds(2), algorithm=Algorithm.C),
+        capacity=CapacitySettings(highest=BitRate(10_000_000), duration=Seconds(3), algorithm=Algorithm.C),
     )  # fmt: skip
     return ProbeContext(settings, b"secret", NoSource(), FakeClock().read)
 
@@ -166,6 +166,6 @@ def test_a_real_search_over_loopback(tmp_path: Path) -> None:
     assert reading.values.algorithm is Algorithm.C
     assert reading.values.under_load is None, "nothing answers STAMP there"
     assert lines[0] == "search down, up to 10.00 Mbit/s"
-    assert any("of 2 s" in line for line in lines)
+    assert any("of 3 s" in line for line in lines)
     spent = (tmp_path / "byte-budget.json").read_bytes()
     assert f'"day_bytes":{reading.bytes_sent + reading.bytes_received}'.encode() in spent

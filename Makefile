@@ -4,6 +4,7 @@ SHELL := /bin/sh
 VENV := .venv$(if $(filter command line,$(origin PYTHON)),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TOOLS := .venv-tools
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 JOBS ?= $(shell nproc)
@@ -13,12 +14,12 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test test-core test-programs test-guides test-faults test-hostile fuzz check lint types imports house house-walk house-check servers bench-floor bench-truth bench-truth-full bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor simulate-lines lock clean
+.PHONY: help install demo test test-core test-programs test-guides test-faults test-hostile fuzz check lint types imports house house-walk house-check servers bench-floor bench-truth bench-truth-full bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor simulate-lines lock sbom clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-$(STAMP): pyproject.toml lab/pyproject.toml constraints.txt
+$(STAMP): pyproject.toml lab/pyproject.toml requirements.txt
 	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Plancher needs Python 3.11 or newer, and $(or $(PYTHON),what is on the PATH) is not." \
 		"On Debian or Ubuntu: apt-get install python3 python3-venv" >&2; exit 1; }
@@ -26,7 +27,9 @@ $(STAMP): pyproject.toml lab/pyproject.toml constraints.txt
 		echo "$(PYTHON) lacks its venv module. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Installing Plancher into $(VENV) (the first time from the package index, about a minute) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]' --editable ./lab || { \
+	@# Third parties by their hashes; a folder has none, so ours come after them.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt && \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable ./lab || { \
 		echo "The packages could not be installed: is the package index reachable from here?" >&2; exit 1; }
 	@touch $@
 
@@ -109,8 +112,17 @@ simulate-floor: $(STAMP)  ## false condemnations of 6,000 sites, and how soon a 
 simulate-lines: $(STAMP)  ## error rates of floor verdicts on lines whose path or rate changes (RUNS=4 each, SEED=1)
 	$(BIN)/python -m tests.agent.probes.floor.error_rates --runs $(or $(RUNS),4) --seed $(or $(SEED),1)
 
-lock: $(STAMP)  ## write constraints.txt from what is installed
+lock: $(STAMP) $(TOOLS)  ## write constraints.txt and, with hashes, requirements.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable --all --exclude pip > constraints.txt
+	$(TOOLS)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
+		--no-emit-find-links --no-emit-index-url --output-file requirements.txt constraints.txt
+
+sbom: $(STAMP) $(TOOLS)  ## write sbom.json: the software bill of materials of what is installed (CycloneDX)
+	$(TOOLS)/bin/cyclonedx-py environment --output-reproducible --output-file sbom.json $(BIN)/python
+
+$(TOOLS):
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check pip-tools cyclonedx-bom
 
 clean:  ## remove the virtual environment and all caches; what was measured (var/) stays
 	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build lab/*.egg-info lab/build

@@ -21,6 +21,7 @@ broker: {{port: {broker}}}
 ledger: {{path: {directory}/ledger.db}}
 web: {{port: {web}}}
 expose_fleet: {expose}
+intake: {{messages: {queue}}}
 """
 
 
@@ -30,12 +31,19 @@ class Collector:
     broker: int
     web: int
     expose: str = "true"
+    queue: int = 20_000
 
     @property
     def settings(self) -> Path:
         path = self.directory / "collector.yaml"
         path.write_text(
-            SETTINGS.format(directory=self.directory, broker=self.broker, web=self.web, expose=self.expose)
+            SETTINGS.format(
+                directory=self.directory,
+                broker=self.broker,
+                web=self.web,
+                expose=self.expose,
+                queue=self.queue,
+            )
         )
         inventory = self.directory / "sites.csv"
         if not inventory.exists():

@@ -3,7 +3,7 @@
 import pytest
 
 from peer import record
-from tests.wire.udpstp.simulation import MS, SERVER, WALL, S, World
+from tests.wire.udpstp.simulation import MS, SERVER, TEST_PORT, WALL, S, World
 from wire.messages import envelope as messages
 from wire.messages.peer_tests import PeerTest, TestKind, decode_test
 from wire.records import ClockReading, Direction
@@ -31,7 +31,11 @@ def told(direction: Direction, *, search: Search | None = None, dies: bool = Fal
 @pytest.mark.parametrize("direction", list(Direction))
 def test_it_begins_with_its_activation_whatever_the_clock_does_later(direction: Direction) -> None:
     test, ended = told(direction)
-    assert (test.session, test.key_id, test.direction) == (f"{WALL // S:08x}-1234", 7, direction)
+    assert (test.session, test.key_id, test.direction) == (
+        f"{WALL // S:08x}-1234-{TEST_PORT:04x}",
+        7,
+        direction,
+    )
     assert (test.kind, test.outcome, test.row, test.planned_bps) == (TestKind.FIXED, "completed", 8, 8e6)
     began = test.start.wall_us - WALL // 1000
     assert 0 < began < 100_000

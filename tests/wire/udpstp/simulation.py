@@ -159,7 +159,7 @@ class World:
             elif isinstance(taken, Offer) and self.refuse_with:
                 self._send(taken.refuse(self.refuse_with, wall), to_server=False, source=SERVER)
             elif isinstance(taken, Offer):
-                self.test = ServerTest(taken, self.limits, at)
+                self.test = ServerTest(taken.at(TEST_PORT), self.limits, at)
                 self._send(taken.accept(TEST_PORT, wall), to_server=False, source=SERVER)
         elif self.test is not None and not self.test.finished:
             self.test.receive(packet, source, at, wall)

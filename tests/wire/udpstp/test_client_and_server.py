@@ -50,7 +50,7 @@ def test_on_a_clean_link_all_packets_sent_are_received(direction: Direction, row
     assert len(report.intervals) in (20, 21)
     assert report.rtt_min_us in range(20_000, 20_100)
     assert world.test.outcome is ServerOutcome.COMPLETED
-    assert report.session == world.test.offer.session == f"{WALL // S:08x}-1234"
+    assert report.session == world.test.offer.session == f"{WALL // S:08x}-1234-{TEST_PORT:04x}"
     assert report.bytes_sent == world.up.carried
     assert report.bytes_received <= world.down.carried
     smaller, larger = sorted((report.bytes_sent, report.bytes_received))

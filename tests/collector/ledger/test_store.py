@@ -10,6 +10,7 @@ from collector.ledger.store import connect
 
 
 def test_an_error_of_the_database_has_no_measurement_in_its_text(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").touch()
     engine = connect(tmp_path / "ledger.db", writing=True)
     with engine.begin() as connection, pytest.raises(OperationalError) as failed:
         connection.execute(text("INSERT INTO nowhere VALUES (:value)"), {"value": "measured-at-S1"})

@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -81,7 +82,22 @@ static int inside(const char *path) {
 
 static int watched(int file) { return log_file >= 0 && file >= 0 && file < FILES && tracked[file]; }
 
-static int opened(int directory, const char *path, int flags, mode_t mode) {
+/* The path from the root of one that is relative to an open directory. */
+static const char *whole(int directory, const char *path, char *place, size_t size) {
+    if (directory == AT_FDCWD || *path == '/')
+        return path;
+    char link[32];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", directory);
+    ssize_t length = readlink(link, place, size);
+    if (length < 0 || length + 1 + strlen(path) >= size)
+        return path;
+    snprintf(place + length, size - length, "/%s", path);
+    return place;
+}
+
+static int opened(int directory, const char *given, int flags, mode_t mode) {
+    char place[PATH_MAX];
+    const char *path = whole(directory, given, place, sizeof place);
     if (!inside(path))
         return syscall(SYS_openat, directory, path, flags, mode);
     struct stat before;

@@ -1,7 +1,7 @@
-"""The uplink through a real Mosquitto, with a collector that answers as it is set to."""
+"""The uplink through a real Mosquitto, with a collector that answers as it is told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -132,84 +132,109 @@ class Site:
         found = await self.journal.do(Journal.counts)
         return found.waiting, found.committed, found.rejected
 
-    async def reaches(self, *state: int) -> None:
-        async with asyncio.timeout(WITHIN_S):
-            while await self.state() != state:
-                await asyncio.sleep(0.02)
 
-    async def names_all_gaps(self) -> None:
-        async with asyncio.timeout(WITHIN_S):
-            while await self.journal.do(lambda journal: journal.gaps(64)):
-                await asyncio.sleep(0.02)
-
-
-async def until(condition: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(WITHIN_S):
-        while not condition():
+        while not await condition():
             await asyncio.sleep(0.02)
 
 
-@asynccontextmanager
-async def playing(tmp_path: Path, broker: Broker) -> AsyncIterator[tuple[Site, Collector]]:
-    async with collecting(broker) as collector, Site(tmp_path, broker).running() as site:
-        yield site, collector
+def play(tmp_path: Path, broker: Broker, scenario: Callable[[Site, Collector], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        async with collecting(broker) as collector, Site(tmp_path, broker).running() as site:
+            await scenario(site, collector)
+
+    asyncio.run(whole())
 
 
-async def test_what_is_journalled_arrives_and_is_committed_by_its_receipt(
-    tmp_path: Path, broker: Broker
-) -> None:
-    async with playing(tmp_path, broker) as (site, collector):
+def test_what_is_journalled_arrives_and_is_committed_by_its_receipt(tmp_path: Path, broker: Broker) -> None:
+    async def scenario(site: Site, collector: Collector) -> None:
         await site.commit(250)
-        await site.reaches(0, 250, 0)
+
+        async def agreed() -> bool:
+            return await site.state() == (0, 250, 0)
+
+        await until(agreed)
         assert set(collector.seqs) == set(range(1, 251))
         assert site.uplink.problem is None
         assert site.uplink.receipts.newest is not None
 
+    play(tmp_path, broker, scenario)
 
-async def test_an_acknowledgement_of_the_broker_commits_nothing(tmp_path: Path, broker: Broker) -> None:
-    async with playing(tmp_path, broker) as (site, collector):
+
+def test_an_acknowledgement_of_the_broker_commits_nothing(tmp_path: Path, broker: Broker) -> None:
+    async def scenario(site: Site, collector: Collector) -> None:
         collector.status = None
         await site.commit(3)
-        await until(lambda: collector.seqs.count(1) >= 2)
+
+        async def repeated() -> bool:
+            return collector.seqs.count(1) >= 2
+
+        await until(repeated)
         assert await site.state() == (3, 0, 0)
         collector.status = ReceiptStatus.COMMITTED
-        await site.reaches(0, 3, 0)
+
+        async def committed() -> bool:
+            return await site.state() == (0, 3, 0)
+
+        await until(committed)
+
+    play(tmp_path, broker, scenario)
 
 
-async def test_what_is_rejected_is_kept_apart(tmp_path: Path, broker: Broker) -> None:
-    async with playing(tmp_path, broker) as (site, collector):
+def test_what_is_rejected_is_kept_apart(tmp_path: Path, broker: Broker) -> None:
+    async def scenario(site: Site, collector: Collector) -> None:
         collector.status = ReceiptStatus.REJECTED
         await site.commit(2)
-        await site.reaches(0, 0, 2)
+
+        async def apart() -> bool:
+            return await site.state() == (0, 0, 2)
+
+        await until(apart)
+
+    play(tmp_path, broker, scenario)
 
 
-async def test_nonsense_on_the_receipts_topic_is_reported_and_harmless(
+def test_nonsense_on_the_receipts_topic_is_told_and_harmless(
     tmp_path: Path, broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with playing(tmp_path, broker) as (site, collector):
+    async def scenario(site: Site, collector: Collector) -> None:
         collector.status = None
         await site.commit(1)
-        await until(lambda: bool(collector.seqs))
-        await collector.answer(Receipt(schema=9, sender=SITE, payload="0" * 64))
-        await until(lambda: "not a receipt: newer-schema" in caplog.text)
+
+        async def told() -> bool:
+            await collector.answer(Receipt(schema=9, sender=SITE, payload="0" * 64))
+            return "not a receipt: newer-schema" in caplog.text
+
+        await until(told)
         assert await site.state() == (1, 0, 0)
 
+    play(tmp_path, broker, scenario)
 
-async def test_a_collector_that_rejects_batches_whole_is_logged_once(
+
+def test_a_collector_that_rejects_batches_whole_is_logged_once(
     tmp_path: Path, broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
     refused = Receipt(schema=1, sender=SITE, payload="0" * 64, reason=Reason.STORAGE)
 
-    async with playing(tmp_path, broker) as (site, collector):
-        await until(lambda: site.uplink.problem is None)
+    async def scenario(site: Site, collector: Collector) -> None:
+        async def connected() -> bool:
+            return site.uplink.problem is None
+
+        async def committed() -> bool:
+            return await site.state() == (0, 1, 0)
+
+        await until(connected)
         for _ in range(3):
             await collector.answer(refused)
         await site.commit(1)
-        await site.reaches(0, 1, 0)
+        await until(committed)
+
+    play(tmp_path, broker, scenario)
     assert caplog.text.count("the collector rejected a batch whole (storage: )") == 1
 
 
-async def test_a_gap_is_sent_with_the_mark_of_its_epoch_until_a_receipt_names_it(
+def test_a_gap_is_told_with_the_mark_of_its_epoch_until_a_receipt_names_it(
     tmp_path: Path, broker: Broker
 ) -> None:
     with Journal(tmp_path / "journal.db", 10**8, CLOCK) as journal:
@@ -218,86 +243,132 @@ async def test_a_gap_is_sent_with_the_mark_of_its_epoch_until_a_receipt_names_it
         gaps.declare(connection(journal), journal.epoch, 1, 1, GapReason.DROPPED, CLOCK.wall_us)
         lost = journal.epoch
 
-    async with playing(tmp_path, broker) as (site, collector):
-        await until(lambda: any(batch.gaps for batch in collector.batches))
-        await site.names_all_gaps()
+    async def scenario(site: Site, collector: Collector) -> None:
+        async def told() -> bool:
+            return await site.journal.do(lambda journal: journal.gaps(64)) == []
+
+        await until(told)
         batch = next(batch for batch in collector.batches if batch.gaps)
         assert not batch.records
         assert [(gap.epoch, gap.first, gap.last) for gap in batch.gaps] == [(lost, 1, 1)]
         assert {mark.epoch: mark.high_water for mark in batch.marks}[lost] == 1
 
+    play(tmp_path, broker, scenario)
 
-async def test_a_collector_that_asks_again_is_sent_what_it_had_said_it_has(
-    tmp_path: Path, broker: Broker
-) -> None:
-    async with playing(tmp_path, broker) as (site, collector):
+
+def test_a_collector_that_asks_again_is_sent_what_it_had_said_it_has(tmp_path: Path, broker: Broker) -> None:
+    async def scenario(site: Site, collector: Collector) -> None:
+        async def committed() -> bool:
+            return await site.state() == (0, 3, 0)
+
         await site.commit(3)
-        await site.reaches(0, 3, 0)
+        await until(committed)
         collector.seqs.clear()
         await collector.ask("resend-1", CLOCK.wall_us)
         await collector.ask("resend-1", CLOCK.wall_us)
-        await until(lambda: set(collector.seqs) == {1, 2, 3})
-        await site.reaches(0, 3, 0)
+
+        async def again() -> bool:
+            return set(collector.seqs) == {1, 2, 3} and await committed()
+
+        await until(again)
         assert collector.batches[-1].obeyed == "resend-1"
         assert collector.batches[0].obeyed is None
         collector.seqs.clear()
         await collector.ask("resend-1", CLOCK.wall_us)
         await collector.ask("resend-2", CLOCK.wall_us + 10)
         await site.commit(1)
-        await until(lambda: collector.batches[-1].obeyed == "resend-2")
+
+        async def obeyed() -> bool:
+            return collector.batches[-1].obeyed == "resend-2"
+
+        await until(obeyed)
+
+    play(tmp_path, broker, scenario)
 
 
-async def test_what_is_no_command_is_reported_and_harmless(
+def test_what_is_no_command_is_told_and_harmless(
     tmp_path: Path, broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with playing(tmp_path, broker) as (site, collector):
-        await until(lambda: site.uplink.problem is None)
-        await collector._client.publish(f"qos/v1/{SITE}/commands", b'{"schema":1}', qos=1)
-        await until(lambda: "not a command: invalid" in caplog.text)
+    async def scenario(site: Site, collector: Collector) -> None:
+        async def told() -> bool:
+            await collector._client.publish(f"qos/v1/{SITE}/commands", b'{"schema":1}', qos=1)
+            return "not a command: invalid" in caplog.text
+
+        await until(told)
+
+    play(tmp_path, broker, scenario)
 
 
-async def test_measurements_in_memory_are_sent_and_the_disk_has_them_when_it_works(
+def test_measurements_in_memory_are_sent_and_the_disk_has_them_when_it_works(
     tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("outbox.journal.disk.RETRY_US", 0)
     monkeypatch.setattr("outbox.publisher.DISK_RETRY_S", 0.1)
 
-    async with playing(tmp_path, broker) as (site, collector):
+    async def scenario(site: Site, collector: Collector) -> None:
         await site.commit(1)
         await site.journal.do(lambda journal: connection(journal).execute("PRAGMA query_only = ON"))
         await site.commit(3)
         assert "readonly" in str(site.journal.trouble)
-        await until(lambda: set(collector.seqs) == {1, 2, 3, 4})
+
+        async def received() -> bool:
+            return set(collector.seqs) == {1, 2, 3, 4}
+
+        await until(received)
         await site.journal.do(lambda journal: connection(journal).execute("PRAGMA query_only = OFF"))
-        await until(lambda: site.journal.trouble is None)
-        await site.reaches(0, 4, 0)
+
+        async def settled() -> bool:
+            return site.journal.trouble is None and await site.state() == (0, 4, 0)
+
+        await until(settled)
+
+    play(tmp_path, broker, scenario)
 
 
-async def test_damage_that_is_met_on_sending_leaves_nothing_behind(tmp_path: Path, broker: Broker) -> None:
+def test_damage_that_is_met_on_sending_leaves_nothing_behind(tmp_path: Path, broker: Broker) -> None:
     def harm(journal: Journal) -> None:
         for _ in range(40):
             journal.commit(partial(build, detail="to be damaged"), CLOCK)
         flip(journal, tmp_path / "journal.db", b"to be damaged")
 
-    async with playing(tmp_path, broker) as (site, collector):
+    async def scenario(site: Site, collector: Collector) -> None:
         await site.journal.do(harm)
         site.uplink.committed()
-        await site.reaches(0, 39, 0)
-        await site.names_all_gaps()
+
+        async def complete() -> bool:
+            return await site.state() == (0, 39, 0) and not await site.journal.do(lambda one: one.gaps(9))
+
+        await until(complete)
         assert len(set(collector.seqs)) == 39
 
-
-async def test_presence_says_online_and_stopped(tmp_path: Path, broker: Broker) -> None:
-    async with collecting(broker) as collector:
-        async with Site(tmp_path, broker).running():
-            await until(lambda: PresenceState.ONLINE in collector.presences)
-        await until(lambda: PresenceState.STOPPED in collector.presences)
-    assert collector.presences == [PresenceState.ONLINE, PresenceState.STOPPED]
+    play(tmp_path, broker, scenario)
 
 
-async def test_without_a_broker_measurements_wait(tmp_path: Path) -> None:
-    port = free_port()
-    async with Site(tmp_path, Broker(port=port)).running() as site:
-        await site.commit(2)
-        await until(lambda: "nothing listens there" in str(site.uplink.problem))
-        assert await site.state() == (2, 0, 0)
+def test_presence_says_online_and_stopped(tmp_path: Path, broker: Broker) -> None:
+    async def whole() -> list[PresenceState]:
+        async with collecting(broker) as collector:
+
+            async def heard(state: PresenceState) -> bool:
+                return state in collector.presences
+
+            async with Site(tmp_path, broker).running():
+                await until(partial(heard, PresenceState.ONLINE))
+            await until(partial(heard, PresenceState.STOPPED))
+            return collector.presences
+
+    assert asyncio.run(whole()) == [PresenceState.ONLINE, PresenceState.STOPPED]
+
+
+def test_without_a_broker_measurements_wait(tmp_path: Path) -> None:
+    async def whole() -> None:
+        port = free_port()
+        async with Site(tmp_path, Broker(port=port)).running() as site:
+            await site.commit(2)
+
+            async def refused() -> bool:
+                return "nothing listens there" in str(site.uplink.problem)
+
+            await until(refused)
+            assert await site.state() == (2, 0, 0)
+
+    asyncio.run(whole())

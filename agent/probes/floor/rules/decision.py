@@ -12,6 +12,7 @@ next step, the first row that applies:
 | is *interrupted* | undetermined |
 | is *moved*, as another one whose drain said the same, and none said otherwise | that verdict of the drain |
 | is *moved*, the first time | a test at 1.25 times the floor: does more than the floor arrive? |
+| is *moved*, the third time | a test of 6 s at 1.25 times the floor |
 | is *moved* | a test of 5 s at the floor; five tests in all, then undetermined |
 | is *unsteady* | a test of 6 s at 1.25 times the floor; after a second one undetermined |
 | fails by growth alone, because the peer takes no probes | the same again; twice is a fail |
@@ -48,6 +49,14 @@ MARGIN, MARGIN_FROM_BPS = (
     1.03,
     33e6,
 )  # above a floor of many rows: a busy host is late by up to 3 % (decision 9)
+# Tests after the first, the second … whose path moved: offered share of the floor, seconds, reason. More than
+# the floor arrives whatever the path does, the more surely the longer it takes.
+_AGAIN = (
+    (FASTER, FIRST_S, "does a faster test receive the floor?"),
+    (1.0, REPEAT_S, "a longer test"),
+    (FASTER, UNSTEADY_S, "a longer and faster test"),
+    (1.0, REPEAT_S, "another long test"),
+)
 _LONG_US = FIRST_S * 1.5e6
 
 
@@ -152,11 +161,9 @@ def _after_moved(tests: Sequence[FloorTest], floor_bps: float) -> Step | Conclus
         return Conclusion(decisive[0])
     if len(tests) >= MOVED_TRIES:
         return Conclusion(Verdict.UNDETERMINED)
-    # More than the floor arrives whatever the path does.
-    faster = _faster_bps(tests, floor_bps)
-    if all(test.planned_bps < faster for test in tests):
-        return Step(faster, FIRST_S, "the path's delay changed: does a faster test receive the floor?")
-    return Step(_first_bps(floor_bps), REPEAT_S, "the path's delay changed: a longer test")
+    share, seconds, why = _AGAIN[sum(test.finding is Finding.MOVED for test in tests) - 1]
+    rate_bps = _faster_bps(tests, floor_bps) if share > 1 else _first_bps(floor_bps)
+    return Step(rate_bps, seconds, f"the path's delay changed: {why}")
 
 
 def _by_drain(test: FloorTest, floor_bps: float) -> Verdict:

@@ -137,7 +137,7 @@ def of_records(*records: Measurement, language: Language = Language.ENGLISH) -> 
 
 
 def test_a_site_links_to_its_outages_in_the_same_language() -> None:
-    assert '<a class="site" href="/outages?site=bad&amp;lang=fr">Lycée bad</a>' in html(Language.FRENCH)
+    assert '<a class="site" href="outages?site=bad&amp;lang=fr">Lycée bad</a>' in html(Language.FRENCH)
 
 
 def test_the_worst_site_comes_first() -> None:

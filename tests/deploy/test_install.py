@@ -107,7 +107,7 @@ def test_the_page_installs_an_agent(scratch: Scratch, tmp_path: Path) -> None:
     shutil.copy(sites.certificate, scratch.checkout / "broker-ca.pem")
     shutil.copy(issued.certificate, scratch.checkout / "agent.pem")
     shutil.copy(issued.key, scratch.checkout / "agent.key")
-    (scratch.checkout / "peer.key").write_text("not-the-example\n")
+    (scratch.checkout / "peer.key").write_text("not-the-example-of-the-guide\n")
     done = scratch.run(commands(AGENT))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr

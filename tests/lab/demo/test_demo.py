@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,10 +39,17 @@ class Demo:
         return self._output.read_text(encoding="utf-8")
 
     def wait_for(self, text: str) -> None:
+        self._wait_until(lambda: text in self.output)
+
+    def wait_for_children(self, count: int) -> None:
+        """Wait until so many programs run: the demo names a program when it starts it."""
+        self._wait_until(lambda: len(self.children()) >= count)
+
+    def _wait_until(self, happened: Callable[[], bool]) -> None:
         limit = time.monotonic() + STARTED_WITHIN_S
-        while text not in self.output:
+        while not happened():
             assert self.process.poll() is None, self.output
-            assert time.monotonic() < limit, self.output
+            assert time.monotonic() < limit, (self.output, self.children())
             time.sleep(0.05)
 
     def children(self) -> dict[int, str]:
@@ -106,7 +113,7 @@ def test_every_figure_agrees_with_the_emulated_value(tmp_path: Path) -> None:
 def test_a_signal_ends_everything_within_seconds(tmp_path: Path, number: signal.Signals) -> None:
     with demo(tmp_path) as running:
         running.wait_for("\nagent ")
-        assert len(running.children()) >= 8, "broker, peer, collector, four links and an agent"
+        running.wait_for_children(8)  # broker, peer, collector, four links and an agent
         # As a terminal does it: to the whole process group.
         os.killpg(running.process.pid, number)
         assert running.process.wait(ENDED_WITHIN_S) == 0, running.output

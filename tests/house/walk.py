@@ -138,7 +138,7 @@ def _write_settings(folder: Path, broker_port: int, web_port: int, stamp_port: i
     for name, text in {
         "sites.csv": f"site_id,name\n{SITE},Lycée\n",
         "peer.yaml": f"""
-            keys: [{{id: 1, key: example-key}}]
+            keys: [{{id: 1, key: an-example-of-a-key}}]
             udpstp: {{port: {free_port()}}}
             stamp: {{port: {stamp_port}}}""",
         "collector.yaml": f"""
@@ -148,7 +148,7 @@ def _write_settings(folder: Path, broker_port: int, web_port: int, stamp_port: i
             web: {{port: {web_port}}}""",
         "agent.yaml": f"""
             site: {SITE}
-            peer: {{host: {_LINK}, key: example-key, stamp_port: {stamp_port}}}
+            peer: {{host: {_LINK}, key: an-example-of-a-key, stamp_port: {stamp_port}}}
             broker: {{port: {broker_port}}}
             floor: {{down: null, up: null}}
             stamp: {{packets: 4, spacing: 50 ms, timeout: 4 s}}

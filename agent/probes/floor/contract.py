@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from agent.probes.floor.rules.signs import FAIL_SHARE
+from agent.probes.floor.rules.judged_test import FAIL_SHARE
 from agent.settings.sections import FloorSettings
 from wire import ip_layer
 from wire.ip_layer import FULL_PACKET_BYTES

@@ -124,7 +124,7 @@ def turned(original: Original, place: Path, name: str, offsets: range) -> int:
 def last_commit(log: Path) -> int:
     """Bytes of the newest commit in a log: its frames behind the frame that ends the commit before."""
     data, frame = log.read_bytes(), PAGE_BYTES + 24
-    # A frame that ends a commit names the file's size in pages, every other one 0 (SQLite's file format, 4.1).
+    # A frame that ends a commit names the file's size in pages, others 0 (SQLite's file format, 4.1).
     ends = [begin for begin in range(32, len(data), frame) if any(data[begin + 4 : begin + 8])]
     return ends[-1] - ends[-2]
 

@@ -37,7 +37,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from agent.probes.floor.rules.signs import FAIL_SHARE, PASS_SHARE
+from agent.probes.floor.rules.judged_test import FAIL_SHARE, PASS_SHARE
 from wire.records import Direction, Failure, Finding, FloorTest, Verdict
 
 FASTER, FASTEST_BPS = 1.25, 1e9  # floors end at 1 Gbit/s (agent.settings.rules)

@@ -29,7 +29,7 @@ import math
 from msgspec import Struct
 from msgspec.structs import replace
 
-from agent.probes.floor.rules.signs import FAIL_SHARE
+from agent.probes.floor.rules.judged_test import FAIL_SHARE
 from wire.records import FloorValues, Standing, Verdict
 
 MOST_RETESTS = 36  # three hours: without a decision by then, only the schedule continues, which bounds bytes

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from agent.load.rules import series as floor_series
 from agent.load.rules import validity as floor_validity
+from agent.load.rules.busy_window import BusyWindow
 from agent.load.rules.own_traffic import OwnTraffic
 from agent.probes.floor.rules import decision as floor_rules
 from agent.probes.floor.rules import signs
@@ -16,7 +17,7 @@ from lab.links.line import LineSettings, LossPlace
 from tests.agent.load import fixed_rate
 from wire.records import Direction, Failure, Finding, FloorTest, Verdict
 from wire.udpstp import rates
-from wire.udpstp.load import Ending, LoadReport
+from wire.udpstp.load import DrainSample, Ending, LoadReport
 
 FLOOR = 8e6
 BOTH = pytest.mark.parametrize("direction", list(Direction))
@@ -360,6 +361,30 @@ def test_a_slow_sender_that_delivered_all_is_no_pass(direction: Direction) -> No
         receive_span_us=round(report.receive_span_us * 1.019),
     )
     assert signs.judge(slow, FLOOR, OwnTraffic(0.0)).failure in (Failure.SENDER_SLOW, Failure.PEER_SLOW)
+
+
+@BOTH
+@pytest.mark.parametrize("idle_us", [(0, 0), (0, 60_000), (60_000, 60_000)])
+def test_a_late_senders_window_counts_only_where_the_path_is_still(
+    direction: Direction, idle_us: tuple[int, int]
+) -> None:
+    """A path that is longer half of the time keeps packets waiting as a queue does."""
+    report, own = fixed_rate.run(LineSettings(rate=7_600_000, queue=500_000), 8e6, 2, direction)
+    assert isinstance(own, OwnTraffic)
+    own = OwnTraffic(0.0, window=BusyWindow(900_000, 7.6e6, 0.0, 0.0))
+    late = fixed_rate.stalled(report, 60_000)
+    base = min(one.delay_min_us for one in report.intervals if one.delay_min_us is not None)
+    drain = tuple(
+        DrainSample(offset_us=offset, delay_us=base + idle_us[offset // 100_000 % 2])
+        for offset in range(200_000, 700_000, 10_000)
+    )
+    test = signs.judge(replace(late, drain=drain), FLOOR, own)
+    if any(idle_us):
+        assert test.failure is Failure.SENDER_STALLED
+    else:
+        assert test.finding is Finding.QUEUE
+    # Without probes nothing excludes that the path moved.
+    assert signs.judge(replace(late, drain=()), FLOOR, own).failure is Failure.SENDER_STALLED
 
 
 @pytest.mark.parametrize(("floor", "offered"), [(8e6, 8e6), (20e6, 20e6), (100e6, 103e6), (1e9, 1e9)])

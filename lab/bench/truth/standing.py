@@ -1,8 +1,8 @@
 """Rate of a line, from what left it while its queue stood. Pure.
 
 A queue that is never empty leaves at the line's rate, however its packets came. It stands while a packet's
-time inside the link is longer than the wire in front of it can explain. All other times are left out. A policer
-has no queue: there all that leaves counts.
+time inside the link is longer than the wire in front of it can explain. All other times are left out. A
+policer has no queue: there all that leaves counts.
 """
 
 from collections.abc import Iterable, Iterator

@@ -52,9 +52,9 @@ test-guides: $(STAMP) servers  ## the documentation's commands, as they stand th
 fuzz: $(STAMP)  ## every decoder against inputs nobody meant, for SECONDS=60 in all (SEED=: as one was printed)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
-test-faults: $(STAMP) servers  ## kills, power cuts and outages, until the account closes: 15 minutes (SEED=n: the same again, FULL=1: bit errors in the journal as well)
+test-faults: $(STAMP) servers  ## kills, power cuts and outages, until the account closes: 15 minutes (SEED=n: the same again, FULL=1: bit errors in journal and ledger, too)
 	@$(BIN)/python -m lab.faults $(if $(SEED),--seed $(SEED)) $(OPTIONS)
-	@$(if $(FULL),FULL=1 $(BIN)/python -m pytest -q -s tests/outbox/journal/test_salvage.py -k turns_over)
+	@$(if $(FULL),FULL=1 $(BIN)/python -m pytest -q -s tests/outbox/journal/test_salvage.py tests/collector/ledger/admin/test_contents.py -k "turns_over or is_named")
 
 test-hostile: $(STAMP) servers  ## floods, starving and forged sources, beside good sites: 5 minutes (SEED=n: the same again)
 	@$(BIN)/python -m lab.hostile $(if $(SEED),--seed $(SEED)) $(OPTIONS)

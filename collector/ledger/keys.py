@@ -3,9 +3,11 @@
 from collections.abc import Hashable
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, bindparam, func, select
+from sqlalchemy import Select, Table, bindparam, func, select
 
+from collector.ledger.schema.digests import NO_CHAIN
 from collector.ledger.schema.tables import epochs, measurements, names, series, sites
+from collector.ledger.transaction import LedgerTransaction
 from collector.model.observation import Series
 
 BOUND = 1_000_000
@@ -23,8 +25,15 @@ _FIND = {
     epochs.name: _find(epochs, "site_key", "epoch"),
     series.name: _find(series, "site_key", "probe_key", "direction", "dscp"),
 }
-_INSERT = {table.name: table.insert() for table in (names, sites, epochs, series)}
-_NO_COUNTS = {"high_water": 0, "committed": 0, "declared": 0, "conflicts": 0}
+_NO_COUNTS = {
+    "high_water": 0,
+    "previous": None,
+    "previous_last": None,
+    "committed": 0,
+    "declared": 0,
+    "conflicts": 0,
+}
+_NO_BATCH = {"batches": 0, "chain": NO_CHAIN}
 _LAST_SEQ = select(func.max(measurements.c.seq)).where(measurements.c.epoch_key == bindparam("epoch_key"))
 
 
@@ -43,24 +52,24 @@ class RowKeys:
         self._known.clear()
         self._last_seq.clear()
 
-    def name(self, connection: Connection, text: str) -> int:
+    def name(self, transaction: LedgerTransaction, text: str) -> int:
         """The key of a word or name."""
-        return self._key(text, connection, names, name=text)
+        return self._key(text, transaction, names, name=text)
 
-    def site(self, connection: Connection, site_id: str) -> int:
+    def site(self, transaction: LedgerTransaction, site_id: str) -> int:
         """The key of a site."""
-        return self._key((sites.name, site_id), connection, sites, site_id=site_id)
+        return self._key((sites.name, site_id), transaction, sites, _NO_BATCH, site_id=site_id)
 
-    def epoch(self, connection: Connection, site_id: str, epoch: str) -> int:
+    def epoch(self, transaction: LedgerTransaction, site_id: str, epoch: str) -> int:
         """The key of one journal epoch of one site."""
-        site_key, index = self.site(connection, site_id), (epochs.name, site_id, epoch)
-        return self._key(index, connection, epochs, _NO_COUNTS, site_key=site_key, epoch=epoch)
+        site_key, index = self.site(transaction, site_id), (epochs.name, site_id, epoch)
+        return self._key(index, transaction, epochs, _NO_COUNTS, site_key=site_key, epoch=epoch)
 
-    def last_seq(self, connection: Connection, epoch_key: int) -> int:
+    def last_seq(self, transaction: LedgerTransaction, epoch_key: int) -> int:
         """Highest committed sequence number of an epoch, or 0. No number above it is in the ledger."""
         known = self._last_seq.get(epoch_key)
         if known is None:
-            last: int | None = connection.execute(_LAST_SEQ, {"epoch_key": epoch_key}).scalar()
+            last: int | None = transaction.execute(_LAST_SEQ, {"epoch_key": epoch_key}).scalar()
             known = self._last_seq[epoch_key] = last or 0
         return known
 
@@ -69,14 +78,14 @@ class RowKeys:
         if epoch_key in self._last_seq:
             self._last_seq[epoch_key] = max(seq, self._last_seq[epoch_key])
 
-    def series(self, connection: Connection, of: Series) -> int:
+    def series(self, transaction: LedgerTransaction, of: Series) -> int:
         """The key of a series."""
         return self._key(
             of,
-            connection,
+            transaction,
             series,
-            site_key=self.site(connection, of.site),
-            probe_key=self.name(connection, of.probe),
+            site_key=self.site(transaction, of.site),
+            probe_key=self.name(transaction, of.probe),
             direction=of.direction.value if of.direction else None,
             dscp=of.dscp,
         )
@@ -84,7 +93,7 @@ class RowKeys:
     def _key(
         self,
         index: Hashable,
-        connection: Connection,
+        transaction: LedgerTransaction,
         table: Table,
         new: dict[str, Any] | None = None,
         **identity: Any,
@@ -93,16 +102,14 @@ class RowKeys:
         if key is None:
             if len(self._known) >= BOUND:
                 self.forget()
-            key = self._known[index] = _find_or_insert(connection, table, identity, new or {})
+            key = self._known[index] = _find_or_insert(transaction, table, identity, new or {})
         return key
 
 
 def _find_or_insert(
-    connection: Connection, table: Table, identity: dict[str, Any], new: dict[str, Any]
+    transaction: LedgerTransaction, table: Table, identity: dict[str, Any], new: dict[str, Any]
 ) -> int:
-    found: int | None = connection.execute(_FIND[table.name], identity).scalar()
+    found: int | None = transaction.execute(_FIND[table.name], identity).scalar()
     if found is not None:
         return found
-    inserted = connection.execute(_INSERT[table.name], identity | new).inserted_primary_key
-    assert inserted is not None  # noqa: S101 -- of a single-row insert it never is
-    return int(inserted[0])
+    return transaction.insert_one(table, identity | new)

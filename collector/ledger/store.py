@@ -15,14 +15,9 @@ from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 from collector.ledger.migrations.reading_again import read_again
 from collector.ledger.place import LedgerError, refuse_to_begin_anew
 from collector.ledger.schema.layout import metadata
-from collector.ledger.schema.tables import (
-    SCHEMA_VERSION,
-    arrival_redatings,
-    clock_eras,
-    resends,
-    version,
-)
+from collector.ledger.schema.tables import SCHEMA_VERSION, resends, version
 from collector.ledger.schema.values import VALUES
+from collector.ledger.transaction import LedgerTransaction, begin_sums
 from host import rights
 
 log = logging.getLogger(__name__)
@@ -79,11 +74,14 @@ def prepare(engine: Engine, path: Path, *, upgrading: bool = True, anew: bool = 
 
 def _create_or_check(connection: Connection, path: Path, upgrading: bool) -> int:
     found = schema_of(connection, path)
+    transaction = LedgerTransaction(connection)
     if found is None:
         metadata.create_all(connection)
+        begin_sums(connection)
         connection.execute(version.insert(), {"version": SCHEMA_VERSION, "since_us": _now_us()})
         # What agents sent to a ledger that is gone they still have for a week.
-        ask_again(connection, 0, _now_us())
+        ask_again(transaction, 0, _now_us())
+        transaction.finish()
         return SCHEMA_VERSION
     if not upgrading:
         return found
@@ -93,16 +91,16 @@ def _create_or_check(connection: Connection, path: Path, upgrading: bool) -> int
         from collector.ledger.migrations.upgrading import upgrade
 
         upgrade(connection, found, path, _now_us())
-    metadata.create_all(connection, tables=[clock_eras, arrival_redatings])
     if _add_kinds(connection, path) or found < SCHEMA_VERSION:
-        read_again(connection)
+        read_again(transaction)
+        transaction.finish()
     return found
 
 
-def ask_again(connection: Connection, since_us: int, asked_us: int) -> None:
+def ask_again(transaction: LedgerTransaction, since_us: int, asked_us: int) -> None:
     """Ask every agent to send again what it has measured since ``since_us``."""
     command = f"resend-{secrets.token_hex(8)}"
-    connection.execute(resends.insert(), {"command": command, "since_us": since_us, "asked_us": asked_us})
+    transaction.insert_one(resends, {"command": command, "since_us": since_us, "asked_us": asked_us})
 
 
 def _add_kinds(connection: Connection, path: Path) -> bool:
@@ -112,6 +110,7 @@ def _add_kinds(connection: Connection, path: Path) -> bool:
     if added:
         tables = [table for kind in added for table in VALUES[kind].tables()]
         metadata.create_all(connection, tables=tables)
+        begin_sums(connection, tables)
         log.info("ledger %s: has tables now for measurements of %s", path, ", ".join(added))
     return bool(added)
 
@@ -138,6 +137,24 @@ def schema_of(connection: Connection, path: Path) -> int | None:
             "upgrade the collector, or name another file"
         )
     return found
+
+
+def wrong_tables(connection: Connection) -> list[str]:
+    """Tables and indexes that are not as this program makes them."""
+    with create_engine("sqlite://").connect() as model:
+        metadata.create_all(model)
+        wanted = _definitions(model)
+    held = _definitions(connection)
+    return [
+        f"{name}: missing" if name not in held else f"{name}: not as this program makes it"
+        for name, definition in wanted.items()
+        if held.get(name) != definition
+    ]
+
+
+def _definitions(connection: Connection) -> dict[str, str]:
+    query = "SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+    return {str(name): str(definition) for name, definition in connection.exec_driver_sql(query)}
 
 
 def ledger_fails(error: Exception) -> TypeGuard[DatabaseError]:

@@ -14,6 +14,7 @@ from collector.ledger.admin.verify import Progress, Tell, Verified, verify
 from collector.ledger.place import LedgerError, LedgerLock, mark
 from collector.ledger.read.terms import LAST_RECEIVED
 from collector.ledger.store import ask_again, connect, explain, prepare
+from collector.ledger.transaction import LedgerTransaction
 from host import rights
 
 PAGES = 5000  # copied between two looks at the clock
@@ -139,7 +140,9 @@ def _ask_again(copy: Path, backup: Path, now_us: int) -> None:
         prepare(engine, copy)
         with engine.begin() as connection:
             newest_us: int | None = connection.execute(LAST_RECEIVED).scalar()
-            ask_again(connection, max(0, (newest_us or 0) - MARGIN_US), now_us)
+            transaction = LedgerTransaction(connection)
+            ask_again(transaction, max(0, (newest_us or 0) - MARGIN_US), now_us)
+            transaction.finish()
         engine.dispose()
         _fold(copy)
     except LedgerError as error:

@@ -1,4 +1,4 @@
-"""Verifying a ledger: the file itself, and every counted column against the rows that it counts."""
+"""Verifying a ledger: the file itself, its contents against their digests, every count against its rows."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row, Table, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from collector.ledger.admin.contents import ContentsCheck, other_tables
 from collector.ledger.place import LedgerError
 from collector.ledger.read.completeness import holdings
 from collector.ledger.schema.tables import SCHEMA_VERSION
-from collector.ledger.store import connect, explain, schema_of
+from collector.ledger.store import connect, explain, schema_of, wrong_tables
 from collector.model.completeness import SiteCompleteness
 
 MAX_PROBLEMS = 20
@@ -86,6 +87,8 @@ def _verify(connection: Connection, now_us: int, progress: "Progress") -> Verifi
     problems = [f"the file is damaged: {line}" for line in damage if line != "ok"]
     if problems:
         return Verified(problems, 0, 0, [])
+    problems += wrong_tables(connection)
+    problems += _contents(connection, progress)
     progress.work = "the accounts"
     epochs = counted = 0
     for row in connection.execute(_RECOUNT):
@@ -94,6 +97,37 @@ def _verify(connection: Connection, now_us: int, progress: "Progress") -> Verifi
         problems += _differences(row)
     problems += _of_all(connection, counted)
     return Verified(problems, epochs, counted, sorted(holdings(connection, now_us), key=_by_name))
+
+
+def _contents(connection: Connection, progress: "Progress") -> Iterator[str]:
+    """Check every row, every batch and every sum."""
+    check, more = ContentsCheck(), True
+    while more:
+        try:
+            found = check.batches(connection)
+        except SQLAlchemyError as error:  # a text that is none any more, for one
+            found = [f"batches up to {check.after_key} cannot be read: {explain(error)}"]
+        yield from found or ()
+        more = found is not None
+        progress.work = f"the contents, {check.rows} rows"
+        progress.look()
+    yield from check.heads(connection)
+    for table in other_tables():
+        yield from _of_table(connection, check, table)
+        progress.look()
+    yield from check.sums(connection)
+
+
+def _of_table(connection: Connection, check: ContentsCheck, table: Table) -> Iterator[str]:
+    after: int | None = None
+    try:
+        while True:
+            found, after = check.table(connection, table, after)
+            yield from found
+            if after is None:
+                return
+    except SQLAlchemyError as error:
+        yield f"table {table.name}: a row cannot be read: {explain(error)}"
 
 
 def _by_name(held: SiteCompleteness) -> str:

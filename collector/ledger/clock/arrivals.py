@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, func, select, tuple_, union, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, select, true, tuple_, union
 
 from collector.ledger.clock.boots import Boots, Clocks
 from collector.ledger.clock.redating import RedatedSite, new_time, redated_site, write_times
@@ -19,6 +19,7 @@ from collector.ledger.read.terms import NamesByKey
 from collector.ledger.schema import tables as schema
 from collector.ledger.schema.layout import Word
 from collector.ledger.schema.values import VALUES
+from collector.ledger.transaction import LedgerTransaction
 from collector.model.clock_steps import ArrivalClock, Era
 from collector.model.message import Accepted, Arrival, Batch
 from wire.messages.envelope import MAX_RECORDS, SCHEMA, Envelope
@@ -63,30 +64,16 @@ _REST_OF_BATCH = _ROWS.where(
     _m.key > bindparam("after"), _m.key <= bindparam("last"), _m.batch_key == bindparam("batch")
 )
 _JOB = select(schema.arrival_redatings).order_by(_j.key).limit(1)
-_GO_ON = (
-    update(schema.arrival_redatings).where(_j.key == bindparam("job")).values(after_key=bindparam("done"))
-)
 # At once: a wrong anchor would date what arrives meanwhile. Re-dating learns the anchors anew.
-_UNLEARN = (
-    update(schema.boots)
-    .where(
-        tuple_(schema.boots.c.site_key, schema.boots.c.boot_key).in_(
-            union(
-                select(_b.site_key, _b.sent_boot_key).where(_b.key >= _first_batch),
-                select(schema.series.c.site_key, _m.boot_key)
-                .join(schema.series, schema.series.c.key == _m.series_key)
-                .where(_m.key > bindparam("after"), _m.synchronised.is_(False)),
-            )
-        )
+_MISLED = tuple_(schema.boots.c.site_key, schema.boots.c.boot_key).in_(
+    union(
+        select(_b.site_key, _b.sent_boot_key).where(_b.key >= _first_batch),
+        select(schema.series.c.site_key, _m.boot_key)
+        .join(schema.series, schema.series.c.key == _m.series_key)
+        .where(_m.key > bindparam("after"), _m.synchronised.is_(False)),
     )
-    .values(offset_us=None, error_us=None, at_us=None, source_key=None, redated=False)
 )
-_ARRIVED = update(schema.batches).where(_b.key == bindparam("batch")).values(received_us=bindparam("at"))
-_PAYLOAD = (
-    update(schema.payloads)
-    .where(schema.payloads.c.batch_key == bindparam("batch"))
-    .values(received_us=bindparam("at"))
-)
+_NO_ANCHOR = {"offset_us": None, "error_us": None, "at_us": None, "source_key": None, "redated": False}
 
 
 def held_clock(connection: Connection) -> ArrivalClock | None:
@@ -104,33 +91,33 @@ def held_clock(connection: Connection) -> ArrivalClock | None:
 
 
 def keep_clock(
-    connection: Connection, keys: RowKeys, clock: ArrivalClock, before: ArrivalClock | None
+    transaction: LedgerTransaction, keys: RowKeys, clock: ArrivalClock, before: ArrivalClock | None
 ) -> int:
     """Write the clock; returns by how much arrivals of its boot are shifted, 0 unless another era dates them.
 
     Their re-dating begins with the next portions of :class:`ArrivalRedating`.
     """
-    last_key: int = connection.execute(select(func.max(_m.key))).scalar() or 0
-    known = connection.execute(select(_e.first_key).where(_e.first_key.is_not(None))).scalar()
+    last_key: int = transaction.execute(select(func.max(_m.key))).scalar() or 0
+    known = transaction.execute(select(_e.first_key).where(_e.first_key.is_not(None))).scalar()
     is_same_boot = before is not None and before.boot_id == clock.boot_id
     first_key = known if is_same_boot and known is not None else last_key + 1
     shift_us = 0
     if before is not None and is_same_boot and _is_taken_over(before, clock):
         shift_us = clock.offset_us - before.offset_us
         job = {"shift_us": shift_us, "after_key": first_key - 1, "last_key": last_key}
-        connection.execute(schema.arrival_redatings.insert(), job)
-        connection.execute(_UNLEARN, {"after": first_key - 1})
-    connection.execute(delete(schema.clock_eras))
-    boot_key = keys.name(connection, clock.boot_id)
+        transaction.insert_one(schema.arrival_redatings, job)
+        transaction.change_where(schema.boots, _MISLED, {"after": first_key - 1}, _NO_ANCHOR)
+    transaction.remove(schema.clock_eras, true())
+    boot_key = keys.name(transaction, clock.boot_id)
     rows = [
         {
-            "boot_key": boot_key, "offset_us": era.offset_us, "lasted_us": era.lasted_us,
+            "key": place + 1, "boot_key": boot_key, "offset_us": era.offset_us, "lasted_us": era.lasted_us,
             "left_us": era.left_us, "synchronised": era.synchronised, "present": place == clock.present,
             "first_key": first_key if place == clock.dating else None,
         }
         for place, era in enumerate(clock.eras)
     ]  # fmt: skip
-    connection.execute(schema.clock_eras.insert(), rows)
+    transaction.insert(schema.clock_eras, rows)
     return shift_us
 
 
@@ -152,8 +139,11 @@ class ArrivalRedating:
         """Forget what the last transaction did. Changes of earlier ones are still to be reported."""
         self._reported.clear()
 
-    def portion(self, connection: Connection, now_us: int | None = None) -> tuple[list[RedatedSite], bool]:
+    def portion(
+        self, transaction: LedgerTransaction, now_us: int | None = None
+    ) -> tuple[list[RedatedSite], bool]:
         """Re-date a portion; returns sites that are done, and true if there is more to do."""
+        connection = transaction.connection
         for site_key in self._reported:
             self._unreported.pop(site_key, None)
         self._reported.clear()
@@ -162,10 +152,11 @@ class ArrivalRedating:
             return self._report(connection, now_us), len(self._unreported) > len(self._reported)
         rows = self._rows(connection, job)
         if rows:
-            self._redate(connection, rows, job.shift_us)
-            connection.execute(_GO_ON, {"job": job.key, "done": rows[-1].key})
+            self._redate(transaction, rows, job.shift_us)
+            done = {"after_key": rows[-1].key}
+            transaction.change(schema.arrival_redatings, [job.key], lambda _: dict(done))
         else:
-            connection.execute(delete(schema.arrival_redatings).where(_j.key == job.key))
+            transaction.remove(schema.arrival_redatings, _j.key == job.key)
         return [], True
 
     def _report(self, connection: Connection, now_us: int | None) -> list[RedatedSite]:
@@ -181,10 +172,10 @@ class ArrivalRedating:
             rows += connection.execute(_REST_OF_BATCH, rest | {"batch": last.batch_key}).all()
         return rows
 
-    def _redate(self, connection: Connection, rows: Sequence[Row[Any]], shift_us: int) -> None:
-        clocks = Clocks(connection, self._keys, self._known)
-        word = NamesByKey(connection).__getitem__
-        times, arrived = [], []
+    def _redate(self, transaction: LedgerTransaction, rows: Sequence[Row[Any]], shift_us: int) -> None:
+        clocks = Clocks(transaction, self._keys, self._known)
+        word = NamesByKey(transaction.connection).__getitem__
+        times, arrived = [], {}
         for batch_key, of_batch in groupby(rows, key=attrgetter("batch_key")):
             held = list(of_batch)
             records = [_record(row, word) for row in held]
@@ -193,12 +184,12 @@ class ArrivalRedating:
             times += [
                 new_time(row.key, clocks.place(batch, one)) for row, one in zip(held, records, strict=True)
             ]
-            arrived.append({"batch": batch_key, "at": batch.arrival.received_us})
+            arrived[batch_key] = batch.arrival.received_us
             self._unreported[held[0].site_key] = None
         clocks.write()
-        write_times(connection, times)
-        for statement in (_ARRIVED, _PAYLOAD):
-            connection.execute(statement, arrived)
+        write_times(transaction, times)
+        transaction.change(schema.batches, arrived, lambda row: {"received_us": arrived[row["key"]]})
+        transaction.change(schema.payloads, arrived, lambda row: {"received_us": arrived[row["batch_key"]]})
 
 
 def _batch(row: Row[Any], records: Sequence[Record], shift_us: int) -> Batch:

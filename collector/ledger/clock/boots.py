@@ -6,10 +6,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, select
 
 from collector.ledger.keys import RowKeys
 from collector.ledger.schema.tables import boots, names
+from collector.ledger.transaction import LedgerTransaction
 from collector.model.clock_correction import (
     Anchor,
     AnchorSource,
@@ -32,7 +33,6 @@ FIND = select(boots, names.c.name.label("source")).select_from(
 )
 _OF_BOOT = (boots.c.site_key == bindparam("site"), boots.c.boot_key == bindparam("boot"))
 _FIND = FIND.where(*_OF_BOOT)
-_CHANGE = update(boots).where(*_OF_BOOT).values({name: bindparam(f"new_{name}") for name in _COLUMNS})
 
 
 class Boots:
@@ -79,8 +79,8 @@ def anchor_of(row: Row[Any]) -> Anchor:
 class Clocks:
     """One transaction's work on boots: learn from batches, date their measurements, write."""
 
-    def __init__(self, connection: Connection, keys: RowKeys, known: Boots) -> None:
-        self._connection = connection
+    def __init__(self, transaction: LedgerTransaction, keys: RowKeys, known: Boots) -> None:
+        self._transaction = transaction
         self._keys = keys
         self._known = known
         self._states: dict[Boot, BootState] = {}
@@ -132,37 +132,30 @@ class Clocks:
 
     def write(self) -> None:
         """Write what has changed; ``redating`` dates again what is in the ledger already."""
-        insert: list[dict[str, Any]] = []
-        change: list[dict[str, Any]] = []
-        redate: list[dict[str, Any]] = []
-        for boot, state in self._states.items():
+        for (site_key, boot_key), state in self._states.items():
             if not state.changed:
                 continue
             row = dict(zip(_COLUMNS, self._columns(state.anchor), strict=True))
             if not state.held:
-                insert.append({"site_key": boot[0], "boot_key": boot[1], "redated": False, **row})
+                identity = {"site_key": site_key, "boot_key": boot_key}
+                self._transaction.insert_one(boots, identity | {"redated": False} | row)
             else:
-                of_boot = {"site": boot[0], "boot": boot[1]}
-                new = of_boot | {f"new_{name}": value for name, value in row.items()}
-                (redate if state.to_redate else change).append(new)
-            self._known.remember(boot, state.anchor)
-        for statement, parameters in (
-            (boots.insert(), insert), (_CHANGE, change), (_CHANGE.values(redated=False), redate),
-        ):  # fmt: skip
-            if parameters:
-                self._connection.execute(statement, parameters)
+                again = {"redated": False} if state.to_redate else {}
+                of_boot = {"site": site_key, "boot": boot_key}
+                self._transaction.change_where(boots, and_(*_OF_BOOT), of_boot, row | again)
+            self._known.remember((site_key, boot_key), state.anchor)
 
     def _columns(self, anchor: Anchor | None) -> tuple[int | None, ...]:
         if anchor is None:
             return (None,) * len(_COLUMNS)
-        source_key = self._keys.name(self._connection, anchor.source)
+        source_key = self._keys.name(self._transaction, anchor.source)
         return anchor.offset_us, anchor.error_us, anchor.at_us, source_key
 
     def _state(self, boot: Boot) -> BootState:
         found = self._states.get(boot)
         if found is None:
-            found = self._states[boot] = self._known.state(self._connection, boot)
+            found = self._states[boot] = self._known.state(self._transaction.connection, boot)
         return found
 
     def _boot(self, site_id: str, boot_id: str) -> Boot:
-        return self._keys.site(self._connection, site_id), self._keys.name(self._connection, boot_id)
+        return self._keys.site(self._transaction, site_id), self._keys.name(self._transaction, boot_id)

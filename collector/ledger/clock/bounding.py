@@ -25,12 +25,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, func, select
 
 from collector.ledger.clock.boots import Boots, Clocks
 from collector.ledger.keys import RowKeys
 from collector.ledger.read.terms import LAST_RECEIVED
 from collector.ledger.schema.tables import batches, boots, epochs, measurements, series
+from collector.ledger.transaction import LedgerTransaction
 from collector.model.clock_correction import DRIFT, NeighbourBound, anchor_from_neighbours
 
 SITES = 20  # a transaction
@@ -86,7 +87,7 @@ _PARTS = (
     .group_by(_m.boot_key, _m.epoch_key)
 )
 _LINKS = select(_e.key, _e.epoch, _e.previous).where(_e.site_key == bindparam("site")).order_by(_e.key)
-_DONE = update(boots).where(*_IS_WAITING, _b.site_key == bindparam("site")).values(redated=True)
+_WAITING_OF_SITE = and_(*_IS_WAITING, _b.site_key == bindparam("site"))
 
 
 def _nearest(*, later: bool) -> Select[Any]:
@@ -116,15 +117,16 @@ class Bounding:
         """Begin with the first site again."""
         self._after_key = -1
 
-    def portion(self, connection: Connection) -> bool:
+    def portion(self, transaction: LedgerTransaction) -> bool:
         """Bound the boots of some sites; returns true if there is more to do at once."""
-        clocks = Clocks(connection, self._keys, self._known)
+        connection = transaction.connection
+        clocks = Clocks(transaction, self._keys, self._known)
         waiting = connection.execute(_SITES, {"after": self._after_key}).all()
         rows = 0
         for site in waiting:
             self._after_key = site.site_key
             if not _is_worth_waiting(connection, site):
-                rows += _bound(connection, clocks, site.site_key)
+                rows += _bound(transaction, clocks, site.site_key)
             if rows >= ROWS:
                 break
         clocks.write()
@@ -144,13 +146,14 @@ def _is_worth_waiting(connection: Connection, site: Any) -> bool:
     return first_us is not None and last_us - first_us < WAIT_US
 
 
-def _bound(connection: Connection, clocks: Clocks, site_key: int) -> int:
+def _bound(transaction: LedgerTransaction, clocks: Clocks, site_key: int) -> int:
     """Bound the waiting boots of one site; returns the number of their measurements."""
+    connection = transaction.connection
     parts = connection.execute(_PARTS, {"site": site_key}).all()
     journal = _Journal(connection, site_key, parts)
     befores = journal.befores()
     afters = journal.afters()
-    connection.execute(_DONE, {"site": site_key})
+    transaction.change_where(boots, _WAITING_OF_SITE, {"site": site_key}, {"redated": True})
     for boot_key, of_boot in journal.boots.items():
         first_us, last_us = min(part.first_us for part in of_boot), max(part.last_us for part in of_boot)
         anchor = anchor_from_neighbours(first_us, last_us, befores.get(boot_key), afters[boot_key])

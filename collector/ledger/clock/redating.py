@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from collector.ledger.clock.boots import FIND, Boots, anchor_of
 from collector.ledger.clock.bounding import Bounding
@@ -12,6 +12,7 @@ from collector.ledger.keys import RowKeys
 from collector.ledger.read import latest as reading
 from collector.ledger.read import outages
 from collector.ledger.schema.tables import batches, boots, measurements, peer_comparisons, series, sites
+from collector.ledger.transaction import LedgerTransaction
 from collector.model.clock_correction import Anchor, CorrectedTime, correct_by_anchor
 from collector.model.observation import Observation
 from collector.model.outages import Outage
@@ -36,22 +37,11 @@ _PART: Select[Any] = (
     .order_by(_m.c.key)
     .limit(PORTION)
 )
-_DATE = (
-    update(_m)
-    .where(_m.c.key == bindparam("of"))
-    .values(
-        time_us=bindparam("time"),
-        clock_offset_us=bindparam("clock_offset"),
-        time_error_us=bindparam("time_error"),
-        ahead=bindparam("is_ahead"),
-        outdated=bindparam("is_outdated"),
-    )
-)
-_COMPARISONS = (
-    update(peer_comparisons)
-    .where(peer_comparisons.c.measurement_key == bindparam("of"))
-    .values(time_us=bindparam("time"))
-)
+_COMPARISONS = select(peer_comparisons.c.key, peer_comparisons.c.measurement_key)
+
+
+NewTime = tuple[int, dict[str, Any]]
+"""Key of a measurement, and its columns that hold its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,30 +79,34 @@ class Redating:
         self._reported.clear()
         self._bounding.forget()
 
-    def portion(self, connection: Connection, now_us: int | None = None) -> tuple[list[RedatedSite], bool]:
+    def portion(
+        self, transaction: LedgerTransaction, now_us: int | None = None
+    ) -> tuple[list[RedatedSite], bool]:
         """Re-date a portion; returns the sites that are done, and true if there is more to do."""
+        connection = transaction.connection
         found = connection.execute(_TO_REDATE).all()
         for site_key in self._reported:
             self._unreported.pop(site_key, None)
         self._reported.clear()
         left = PORTION
         for row in found:
-            left -= self._go_through(connection, row)
+            left -= self._go_through(transaction, row)
             if left <= 0:
                 break
         more = len(found) == BOOTS or left <= 0
         if not more:
-            more = self._bounding.portion(connection)
+            more = self._bounding.portion(transaction)
         return [redated_site(connection, site_key, now_us) for site_key in self._reported], more
 
-    def _go_through(self, connection: Connection, boot: Row[Any]) -> int:
+    def _go_through(self, transaction: LedgerTransaction, boot: Row[Any]) -> int:
         """Re-date a part of one boot; returns the number of measurements compared."""
+        connection = transaction.connection
         anchor = anchor_of(boot)
         known = self._progress.get(boot.key)
         done = known if known and known.anchor == anchor else _Progress(anchor)
         of = {"site": boot.site_key, "boot": boot.boot_key, "after": done.after_key}
         rows = connection.execute(_PART, of).all()
-        if self._date(connection, rows, anchor):
+        if self._date(transaction, rows, anchor):
             self._unreported[boot.site_key] = None
         # The rest of this boot is for the next transaction: messages wait behind the writer.
         if len(rows) == PORTION:
@@ -123,10 +117,10 @@ class Redating:
         if boot.site_key in self._unreported:
             self._reported[boot.site_key] = None
         self._progress.pop(boot.key, None)
-        connection.execute(update(boots).where(boots.c.key == boot.key).values(redated=True))
+        transaction.change(boots, [boot.key], lambda _: {"redated": True})
         return len(rows)
 
-    def _date(self, connection: Connection, rows: Sequence[Row[Any]], anchor: Anchor) -> bool:
+    def _date(self, transaction: LedgerTransaction, rows: Sequence[Row[Any]], anchor: Anchor) -> bool:
         """Re-date those whose error becomes smaller by the anchor; returns true if there are any."""
         new = []
         for row in rows:
@@ -134,23 +128,28 @@ class Redating:
                 continue
             when = correct_by_anchor(row.boot_us, row.time_us + row.clock_offset_us, row.received_us, anchor)
             new.append(new_time(row.key, when))
-        write_times(connection, new)
+        write_times(transaction, new)
         return bool(new)
 
 
-def new_time(key: int, when: CorrectedTime) -> dict[str, Any]:
+def new_time(key: int, when: CorrectedTime) -> NewTime:
     """New time of a measurement, for :func:`write_times`."""
-    return {
-        "of": key, "time": when.time_us, "clock_offset": when.clock_offset_us,
-        "time_error": when.error_us, "is_ahead": when.ahead, "is_outdated": when.outdated,
+    return key, {
+        "time_us": when.time_us, "clock_offset_us": when.clock_offset_us,
+        "time_error_us": when.error_us, "ahead": when.ahead, "outdated": when.outdated,
     }  # fmt: skip
 
 
-def write_times(connection: Connection, new: Sequence[dict[str, Any]]) -> None:
+def write_times(transaction: LedgerTransaction, new: Sequence[NewTime]) -> None:
     """Write new times of measurements and of their peer comparisons."""
-    if new:
-        connection.execute(_DATE, new)
-        connection.execute(_COMPARISONS, [{"of": one["of"], "time": one["time"]} for one in new])
+    by_key = dict(new)
+    if not by_key:
+        return
+    transaction.change(measurements, by_key, lambda row: dict(by_key[row["key"]]))
+    of_these = peer_comparisons.c.measurement_key.in_(by_key)
+    compared = transaction.execute(_COMPARISONS.where(of_these)).all()
+    times = {key: by_key[measurement_key]["time_us"] for key, measurement_key in compared}
+    transaction.change(peer_comparisons, times, lambda row: {"time_us": times[row["key"]]})
 
 
 def redated_site(connection: Connection, site_key: int, now_us: int | None) -> RedatedSite:

@@ -21,7 +21,19 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar, get_args, get_o
 
 import msgspec
 from msgspec import Meta, Struct
-from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, RowMapping, SmallInteger, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Integer,
+    MetaData,
+    RowMapping,
+    SmallInteger,
+    Table,
+    Text,
+)
+from sqlalchemy.schema import SchemaItem
 
 Row = dict[str, Any]
 NameKey = Callable[[str], int]
@@ -37,6 +49,14 @@ KEY = BigInteger().with_variant(Integer(), "sqlite")
 def key(name: str = "key") -> Column[int]:
     """A table's own key."""
     return Column(name, KEY, primary_key=True)
+
+
+ROW_DIGEST = "row_digest"
+
+
+def digested_table(name: str, *items: SchemaItem, **options: Any) -> Table:
+    """Make a table whose rows carry a digest of their other columns (``collector.ledger.schema.digests``)."""
+    return Table(name, metadata, *items, Column(ROW_DIGEST, BigInteger, nullable=False), **options)
 
 
 class FieldType(NamedTuple):

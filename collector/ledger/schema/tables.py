@@ -4,6 +4,10 @@ A column is a number of 64 bits unless its line names another type. Times are Un
 clock unless named ``boot``; rates are in bit/s at the IP layer; an unknown value is NULL. Words of closed
 vocabularies, peers, schedules and boots are keys into ``names``, so that a row of a year of measurements
 stays small. ``measurements.key`` grows in the order of commits.
+
+A batch has the ``number`` that it is of its site. Its ``chain`` is the digest of what it brought and of the
+chain before it. The keys of its ``records`` follow each other from ``first_key`` on. Every row has a digest
+of its columns (:mod:`.digests`).
 """
 
 from typing import Any
@@ -23,7 +27,7 @@ from sqlalchemy import (
     func,
 )
 
-from collector.ledger.schema.layout import KEY, Layout, key, metadata
+from collector.ledger.schema.layout import KEY, Layout, digested_table, key, metadata
 from wire.messages.peer_tests import PeerTest
 
 SCHEMA_VERSION = 1
@@ -43,13 +47,27 @@ def _partial_index(name: str, *columns: Any, where: Any) -> Index:
 
 version = Table("ledger_schema", metadata, *_required("version", kind=Integer), *_optional("since_us"))
 
-names = Table("names", metadata, key(), Column("name", Text, nullable=False, unique=True))
-
-sites = Table("sites", metadata, key(), Column("site_id", Text, nullable=False, unique=True))
-
-epochs = Table(
-    "epochs",
+# Number of each table's rows, and the sum of their digests: a row that was removed is missing in it.
+table_sums = Table(
+    "table_sums",
     metadata,
+    Column("table", Text, primary_key=True),
+    *_required("rows", "digests"),
+)
+
+names = digested_table("names", key(), Column("name", Text, nullable=False, unique=True))
+
+# ``batches`` is the number of a site's batches, ``chain`` that of the newest one.
+sites = digested_table(
+    "sites",
+    key(),
+    Column("site_id", Text, nullable=False, unique=True),
+    *_required("batches"),
+    *_required("chain", kind=LargeBinary(16)),
+)
+
+epochs = digested_table(
+    "epochs",
     key(),
     *_required("site_key"),
     *_required("epoch", kind=Text),
@@ -61,9 +79,8 @@ epochs = Table(
 )
 
 # Ranges that a site declared lost for good. ``epochs.declared`` does not count what arrived all the same.
-gaps = Table(
+gaps = digested_table(
     "gaps",
-    metadata,
     key(),
     *_required("epoch_key", "first", "last", "reason_key", "at_us", "received_us"),
     UniqueConstraint("epoch_key", "first", "last"),
@@ -71,9 +88,8 @@ gaps = Table(
 
 # The best anchor of each boot: UTC less CLOCK_BOOTTIME, at ``at_us`` of that clock, or NULL.
 # ``redated``: the boot's measurements are dated by it, or the boot without an anchor cannot be bounded.
-boots = Table(
+boots = digested_table(
     "boots",
-    metadata,
     key(),
     *_required("site_key", "boot_key"),
     *_optional("offset_us", "error_us", "at_us", "source_key"),
@@ -84,9 +100,8 @@ _partial_index("boots_to_redate", boots.c.key, where=boots.c.redated.is_(False))
 
 # Eras of the collector's own wall clock in the present boot of its machine (``collector.model.clock_steps``).
 # ``first_key``: of the dating era, the first measurement that was received in this boot.
-clock_eras = Table(
+clock_eras = digested_table(
     "clock_eras",
-    metadata,
     key(),
     *_required("boot_key", "offset_us", "lasted_us", "left_us"),
     *_required("synchronised", "present", kind=Boolean),
@@ -94,22 +109,20 @@ clock_eras = Table(
 )
 
 # Measurements after ``after_key``, up to ``last_key``, whose arrival was dated wrong by ``-shift_us``.
-arrival_redatings = Table(
-    "arrival_redatings", metadata, key(), *_required("shift_us", "after_key", "last_key")
+arrival_redatings = digested_table(
+    "arrival_redatings", key(), *_required("shift_us", "after_key", "last_key")
 )
 
 # Requests to every site to send again after the ledger was restored; the newest one is in force.
-resends = Table(
+resends = digested_table(
     "resends",
-    metadata,
     key(),
     Column("command", Text, nullable=False, unique=True),
     *_required("since_us", "asked_us"),
 )
 
-series = Table(
+series = digested_table(
     "series",
-    metadata,
     key(),
     *_required("site_key", "probe_key"),
     *_optional("direction", kind=Text),
@@ -125,28 +138,27 @@ Index(
     unique=True,
 )
 
-batches = Table(
+batches = digested_table(
     "batches",
-    metadata,
     key(),
-    *_required("site_key", "agent_key", "received_us"),
+    *_required("site_key", "number", "first_key", "records", "agent_key", "received_us"),
+    *_required("chain", kind=LargeBinary(16)),
     *_required("payload_digest", kind=LargeBinary(32)),
     *_required("sent_wall_us", "sent_boot_us", "sent_boot_key"),
     *_required("sent_synchronised", kind=Boolean),
     *_optional("sent_max_error_us"),
+    UniqueConstraint("site_key", "number"),
 )
 
-payloads = Table(
+payloads = digested_table(
     "payloads",
-    metadata,
     Column("batch_key", KEY, primary_key=True),
     Column("received_us", BigInteger, nullable=False, index=True),
     *_required("zlib", kind=LargeBinary),
 )
 
-measurements = Table(
+measurements = digested_table(
     "measurements",
-    metadata,
     key(),
     *_required("epoch_key", "seq", "series_key", "batch_key"),
     *_required("digest", kind=LargeBinary(16)),
@@ -181,9 +193,8 @@ _partial_index(
 )
 
 # Further contents under an identity whose first content is in ``measurements``.
-conflicts = Table(
+conflicts = digested_table(
     "conflicts",
-    metadata,
     key(),
     *_required("epoch_key", "seq"),
     *_required("digest", kind=LargeBinary(16)),
@@ -193,9 +204,8 @@ conflicts = Table(
 )
 
 # Rejected messages and records with the reason, bounded in number: the oldest are dropped.
-rejects = Table(
+rejects = digested_table(
     "rejects",
-    metadata,
     key(),
     *_required("received_us"),
     *_required("topic", kind=Text),
@@ -209,9 +219,8 @@ rejects = Table(
 PEER_TEST = Layout(PeerTest, apart=frozenset({"epoch", "seq", "session", "direction", "outcome", "start"}))
 
 # A second content under one identity is kept beside the first.
-peer_tests = Table(
+peer_tests = digested_table(
     "peer_tests",
-    metadata,
     key(),
     *_required("peer_key"),
     *_required("epoch", kind=Text),
@@ -230,9 +239,8 @@ peer_tests = Table(
 Index("peer_tests_of_peer", peer_tests.c.peer_key, peer_tests.c.start_us)
 
 # Ranges that a peer declared lost for good.
-peer_gaps = Table(
+peer_gaps = digested_table(
     "peer_gaps",
-    metadata,
     key(),
     *_required("peer_key"),
     *_required("epoch", kind=Text),
@@ -241,9 +249,8 @@ peer_gaps = Table(
 )
 
 # One row for each test with one record or both. ``result`` is NULL while the second record may still arrive.
-peer_comparisons = Table(
+peer_comparisons = digested_table(
     "peer_comparisons",
-    metadata,
     key(),
     *_required("peer_key"),
     *_required("session", "direction", kind=Text),
@@ -255,6 +262,8 @@ peer_comparisons = Table(
     *_optional("difference", kind=Float),
     UniqueConstraint("peer_key", "session", "direction"),
 )
+# Finds what is re-dated with its measurement.
+Index("peer_comparisons_of_measurement", peer_comparisons.c.measurement_key)
 _partial_index("peer_comparisons_open", peer_comparisons.c.seen_us, where=peer_comparisons.c.result.is_(None))
 _partial_index(
     "peer_comparisons_disagreeing",

@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Column, LargeBinary, SmallInteger, Table
+from sqlalchemy import Boolean, Column, LargeBinary, SmallInteger, Table
 
 from collector.kinds import KINDS
 from collector.kinds.kind import MeasurementKind
-from collector.ledger.schema.layout import Layout, NameKey, Row, key, metadata
+from collector.ledger.schema.layout import Layout, NameKey, Row, digested_table, key
 from wire.records import Record, UnknownMeasurement, Values, probe_of
 
 Tables = dict[str, list[Row]]
@@ -27,9 +27,8 @@ class PartTables:
     def __init__(self, kind: str, field: str, item: type[Struct]) -> None:
         self.layout: Layout[Any] = Layout(item)
         ordinal = Column("ordinal", SmallInteger, primary_key=True)
-        self.table = Table(
+        self.table = digested_table(
             f"{kind}_{field}",
-            metadata,
             key("measurement_key"),
             ordinal,
             *self.layout.columns(),
@@ -60,7 +59,7 @@ class ValueTables:
     def __init__(self, kind: MeasurementKind[Any]) -> None:
         self.kind = kind
         self.layout: Layout[Any] = Layout(kind.values)
-        self.table = Table(f"{kind.name}_values", metadata, key("measurement_key"), *self.layout.columns())
+        self.table = digested_table(f"{kind.name}_values", key("measurement_key"), *self.layout.columns())
         self.parts = {field: PartTables(kind.name, field, item) for field, item in self.layout.parts.items()}
 
     def rows(self, own: Row, values: Values, name_key: NameKey) -> Tables:
@@ -81,14 +80,18 @@ class ValueTables:
 def _series_table(kind: str, field: str) -> Table:
     ordinal = Column("ordinal", SmallInteger, primary_key=True)
     packed = Column("zlib", LargeBinary, nullable=False)
-    return Table(f"{kind}_{field}", metadata, key("measurement_key"), ordinal, packed)
+    return digested_table(f"{kind}_{field}", key("measurement_key"), ordinal, packed)
 
 
 VALUES = {kind.name: ValueTables(kind) for kind in KINDS}
 
 # Values of a kind that this version does not know, whole, for the version that does.
-unknown_values = Table(
-    "unknown_values", metadata, key("measurement_key"), Column("json", LargeBinary, nullable=False)
+# ``known_now``: a later version knows its kind and has its values in their own tables, too.
+unknown_values = digested_table(
+    "unknown_values",
+    key("measurement_key"),
+    Column("json", LargeBinary, nullable=False),
+    Column("known_now", Boolean, nullable=False),
 )
 
 
@@ -100,4 +103,4 @@ def value_rows(key: int, record: Record, raw: bytes, name_key: NameKey) -> Table
             return {}
         if (tables := VALUES.get(probe_of(record))) is not None:
             return tables.rows(own, record.values, name_key)
-    return {unknown_values.name: [own | {"json": raw}]}
+    return {unknown_values.name: [own | {"json": raw, "known_now": False}]}

@@ -12,10 +12,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, and_, bindparam, case, delete, func, select, update
+from sqlalchemy import and_, bindparam, func, select
 
 from collector.ledger.keys import RowKeys
 from collector.ledger.schema import tables as schema
+from collector.ledger.schema.digests import AnyRow
+from collector.ledger.schema.layout import Row
+from collector.ledger.transaction import LedgerTransaction
 from wire.messages.envelope import EpochMark, Gap
 
 _CHUNK = 500  # bound parameters of one query
@@ -24,18 +27,6 @@ MOST_OVERLAPPED = 1000
 """A gap that overlaps more others than this replaces them, under its own reason."""
 _g, _m, _e = schema.gaps.c, schema.measurements.c, schema.epochs.c
 
-_COUNT = (
-    update(schema.epochs)
-    .where(_e.key == bindparam("epoch_key"))
-    .values(
-        high_water=case((_e.high_water < bindparam("mark"), bindparam("mark")), else_=_e.high_water),
-        previous=func.coalesce(_e.previous, bindparam("before")),
-        previous_last=func.coalesce(_e.previous_last, bindparam("before_last")),
-        committed=_e.committed + bindparam("more_committed"),
-        declared=_e.declared + bindparam("more_declared"),
-        conflicts=_e.conflicts + bindparam("more_conflicts"),
-    )
-)
 # Gaps do not overlap, so of those that begin no later than ``low`` only the last one can reach it.
 _REACHING = select(func.max(_g.first)).where(
     _g.epoch_key == bindparam("epoch_key"), _g.first <= bindparam("low")
@@ -54,7 +45,7 @@ _HELD_IN_THEM = (
     .join(schema.measurements, and_(_m.epoch_key == _g.epoch_key, _m.seq.between(_g.first, _g.last)))
     .where(_OVERLAP)
 )
-_ABSORBED = delete(schema.gaps).where(
+_IN_RANGE = and_(
     _g.epoch_key == bindparam("epoch_key"), _g.first.between(bindparam("low"), bindparam("high"))
 )
 _HELD = select(func.count()).where(
@@ -79,8 +70,8 @@ class _Entry:
 class Accounts:
     """Changes of epochs' counters in one transaction, collected and written at its end."""
 
-    def __init__(self, connection: Connection, keys: RowKeys) -> None:
-        self._connection = connection
+    def __init__(self, transaction: LedgerTransaction, keys: RowKeys) -> None:
+        self._transaction = transaction
         self._keys = keys
         self._entries: dict[int, _Entry] = defaultdict(_Entry)
         self._gaps: list[tuple[int, Gap, int]] = []
@@ -98,17 +89,17 @@ class Accounts:
 
         That epoch is counted from then on, even if nothing of it ever arrives.
         """
-        epoch_key = self._keys.epoch(self._connection, site, mark.epoch)
+        epoch_key = self._keys.epoch(self._transaction, site, mark.epoch)
         entry = self._raise(epoch_key, mark.high_water)
         if mark.previous is None:
             return
         if entry.previous is None:
             entry.previous, entry.previous_last = mark.previous, mark.previous_last
-        self._raise(self._keys.epoch(self._connection, site, mark.previous), mark.previous_last or 0)
+        self._raise(self._keys.epoch(self._transaction, site, mark.previous), mark.previous_last or 0)
 
     def declare(self, site: str, gap: Gap, received_us: int) -> None:
         """Declare a gap lost for good, except for measurements in it that arrived or arrive later."""
-        epoch_key = self._keys.epoch(self._connection, site, gap.epoch)
+        epoch_key = self._keys.epoch(self._transaction, site, gap.epoch)
         self._raise(epoch_key, gap.last)
         self._gaps.append((epoch_key, gap, received_us))
 
@@ -117,8 +108,9 @@ class Accounts:
         self._take_back()
         for epoch_key, gap, received_us in self._gaps:
             self._entries[epoch_key].declared += self._add(epoch_key, gap, received_us)
-        if self._entries:
-            self._connection.execute(_COUNT, [_row(key, entry) for key, entry in self._entries.items()])
+        self._transaction.change(
+            schema.epochs, self._entries, lambda row: _counted(row, self._entries[row["key"]])
+        )
 
     def _raise(self, epoch_key: int, high_water: int) -> _Entry:
         entry = self._entries[epoch_key]
@@ -131,7 +123,7 @@ class Accounts:
         for start in range(0, len(committing), _CHUNK):
             of_these = _e.key.in_(committing[start : start + _CHUNK])
             declaring = select(_e.key).where(of_these, _e.declared > 0)
-            for epoch_key in self._connection.execute(declaring).scalars().all():
+            for epoch_key in self._transaction.execute(declaring).scalars().all():
                 entry = self._entries[epoch_key]
                 entry.declared -= sum(self._declared(epoch_key, *run) for run in _runs(entry.seqs))
 
@@ -152,40 +144,41 @@ class Accounts:
     def _absorb(self, epoch_key: int, low: int, high: int) -> tuple[int, Range]:
         """Remove the gaps that a gap overlaps; returns minus their count, and the range of all."""
         bounds = {"epoch_key": epoch_key, "low": low, "high": high}
-        first, last, length = self._connection.execute(_OVERLAPPED, bounds).one()
-        held: int = self._connection.execute(_HELD_IN_THEM, bounds).scalar_one()
-        self._connection.execute(_ABSORBED, bounds | {"low": first, "high": last})
+        first, last, length = self._transaction.execute(_OVERLAPPED, bounds).one()
+        held: int = self._transaction.execute(_HELD_IN_THEM, bounds).scalar_one()
+        self._transaction.remove(schema.gaps, _IN_RANGE, bounds | {"low": first, "high": last})
         return held - length, (min(low, first), max(high, last))
 
     def _keep(self, epoch_key: int, gap: Gap, received_us: int, pieces: list[Range]) -> int:
         own = {
             "epoch_key": epoch_key,
-            "reason_key": self._keys.name(self._connection, gap.reason),
+            "reason_key": self._keys.name(self._transaction, gap.reason),
             "at_us": gap.at_us,
             "received_us": received_us,
         }
-        rows = [own | {"first": first, "last": last} for first, last in pieces]
-        self._connection.execute(schema.gaps.insert(), rows)
+        for first, last in pieces:
+            self._transaction.insert_one(schema.gaps, own | {"first": first, "last": last})
         return sum(last - first + 1 - self._held(epoch_key, first, last) for first, last in pieces)
 
     def _overlapping(self, epoch_key: int, low: int, high: int) -> list[Range]:
         bounds = {"epoch_key": epoch_key, "low": low, "high": high}
-        return [(first, last) for first, last in self._connection.execute(_OVERLAPPING, bounds)]
+        return [(first, last) for first, last in self._transaction.execute(_OVERLAPPING, bounds)]
 
     def _held(self, epoch_key: int, low: int, high: int) -> int:
         bounds = {"epoch_key": epoch_key, "low": low, "high": high}
-        return self._connection.execute(_HELD, bounds).scalar_one()
+        return self._transaction.execute(_HELD, bounds).scalar_one()
 
 
-def _row(epoch_key: int, entry: _Entry) -> dict[str, int | str | None]:
+def _counted(row: AnyRow, entry: _Entry) -> Row:
+    """Counters of an epoch after a transaction; the epoch before it that was named first stays."""
+    previous, previous_last = row["previous"], row["previous_last"]
     return {
-        "epoch_key": epoch_key,
-        "mark": max(entry.high_water, *entry.seqs) if entry.seqs else entry.high_water,
-        "before": entry.previous,
-        "before_last": entry.previous_last,
-        "more_committed": len(entry.seqs),
-        "more_declared": entry.declared,
-        "more_conflicts": entry.conflicts,
+        "high_water": max(row["high_water"], entry.high_water, *entry.seqs),
+        "previous": entry.previous if previous is None else previous,
+        "previous_last": entry.previous_last if previous_last is None else previous_last,
+        "committed": row["committed"] + len(entry.seqs),
+        "declared": row["declared"] + entry.declared,
+        "conflicts": row["conflicts"] + entry.conflicts,
     }
 
 

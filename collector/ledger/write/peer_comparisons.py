@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select
 
 from collector.ledger.keys import RowKeys
 from collector.ledger.schema import tables as schema
 from collector.ledger.schema.layout import NameKey, Row
 from collector.ledger.schema.tables import PEER_TEST
 from collector.ledger.schema.values import VALUES
+from collector.ledger.transaction import LedgerTransaction
 from collector.model.message import PeerBatch
 from collector.model.peer_comparison import (
     AgentFigures,
@@ -63,8 +64,6 @@ _FIND_OTHER = (
 )
 _SHORT = len("00000000-0000")
 _AMBIGUOUS = Comparison(ComparisonResult.AMBIGUOUS, None)
-_INSERT = _COMPARISONS.insert()
-_COMPLETE = update(_COMPARISONS).where(_COMPARISONS.c.key == bindparam("row_key"))
 _TEST = (
     select(_TESTS, schema.names.c.name.label("outcome"))
     .join(schema.names, schema.names.c.key == _TESTS.c.outcome_key)
@@ -138,7 +137,7 @@ def peer_row(batch: PeerBatch, test: PeerTest, name_key: NameKey) -> Row:
 class PeerComparisons:
     """Peer comparisons of one transaction, after the rows of both kinds were written."""
 
-    connection: Connection
+    transaction: LedgerTransaction
     keys: RowKeys
     seen_us: int
     compared: list[ComparedTest] = field(default_factory=list)
@@ -151,7 +150,7 @@ class PeerComparisons:
 
     def _take(self, one: LoadTestRecord) -> None:
         identity = {
-            "peer_key": self.keys.name(self.connection, one.peer),
+            "peer_key": self.keys.name(self.transaction, one.peer),
             "session": one.session,
             "direction": one.direction.value,
         }
@@ -167,7 +166,7 @@ class PeerComparisons:
 
     def _find(self, identity: Row, column: str) -> Any:
         """Row of a test: under its session id, or under the one that another version of an end gives it."""
-        row = self.connection.execute(_FIND, identity).one_or_none()
+        row = self.transaction.execute(_FIND, identity).one_or_none()
         if row is not None:
             return row
         session = str(identity["session"])
@@ -175,7 +174,7 @@ class PeerComparisons:
         others = (
             {"low": f"{short}-", "high": f"{short}."} if session == short else {"low": short, "high": short}
         )
-        found = self.connection.execute(
+        found = self.transaction.execute(
             _FIND_OTHER.where(_COMPARISONS.c[column].is_(None)), identity | others
         )
         rows = found.all()
@@ -183,29 +182,29 @@ class PeerComparisons:
 
     def _insert(self, one: LoadTestRecord, identity: Row, **more: str) -> None:
         fresh: Row = {"seen_us": self.seen_us, "time_us": one.time_us}
-        self.connection.execute(_INSERT, identity | fresh | one.columns | more)
+        self.transaction.insert_one(_COMPARISONS, identity | fresh | one.columns | more)
 
     def _claim_again(self, one: LoadTestRecord, identity: Row, row: Any) -> None:
         """Keep a second site's claim on a test beside the first one, and compare neither."""
         beside = identity | {"session": f"{identity['session']}~{one.columns['site_key']}"}
-        if self.connection.execute(_FIND, beside).one_or_none() is not None:
+        if self.transaction.execute(_FIND, beside).one_or_none() is not None:
             return
         self._insert(one, beside, result=ComparisonResult.AMBIGUOUS.value)
         self._report(one, one.columns["site_key"], one.time_us, _AMBIGUOUS)
         if row.result != ComparisonResult.AMBIGUOUS.value:
             result = {"result": ComparisonResult.AMBIGUOUS.value, "difference": None}
-            self.connection.execute(_COMPLETE.values(**result), {"row_key": row.key})
+            _write(self.transaction, row.key, result)
             self._report(one, row.site_key, row.time_us, _AMBIGUOUS)
 
     def _complete(self, one: LoadTestRecord, row: Any) -> None:
         """Compare a test with its second record, unless several sites claim it."""
         if row.result == ComparisonResult.AMBIGUOUS.value:
-            self.connection.execute(_COMPLETE.values(**one.columns), {"row_key": row.key})
+            _write(self.transaction, row.key, one.columns)
             return
         found = dict(row._mapping) | one.columns
         comparison = self._compare(found)
         result = {"result": comparison.result.value, "difference": comparison.difference}
-        self.connection.execute(_COMPLETE.values(**one.columns, **result), {"row_key": row.key})
+        _write(self.transaction, row.key, one.columns | result)
         self._report(one, found["site_key"], found["time_us"], comparison)
 
     def _report(
@@ -218,7 +217,7 @@ class PeerComparisons:
 
     def _compare(self, found: Any) -> Comparison:
         # A row has the figures of a PeerTest under the same names.
-        test: Any = self.connection.execute(_TEST, {"test_key": found["peer_test_key"]}).one()
+        test: Any = self.transaction.execute(_TEST, {"test_key": found["peer_test_key"]}).one()
         claim = self._claim(found["measurement_key"], found["ordinal"])
         if test.outcome != COMPLETED:
             claim = AgentFigures(None if test.outcome == WATCHDOG else claim.sent_bps, None)
@@ -226,20 +225,20 @@ class PeerComparisons:
 
     def _claim(self, measurement_key: int, ordinal: int | None) -> AgentFigures:
         if ordinal is None:
-            search = self.connection.execute(_CAPACITY, {"of": measurement_key}).one()
+            search = self.transaction.execute(_CAPACITY, {"of": measurement_key}).one()
             return AgentFigures(search.sent_bps, search.received_bps)
-        row = self.connection.execute(_FLOOR, {"of": measurement_key, "nth": ordinal}).one()
+        row = self.transaction.execute(_FLOOR, {"of": measurement_key, "nth": ordinal}).one()
         return AgentFigures(
             row.sent_bps, row.received_bps, row.duration_us, row.sent_packets, row.received_packets
         )
 
     def _site(self, site_key: int) -> str:
         query = select(schema.sites.c.site_id).where(schema.sites.c.key == site_key)
-        site: str = self.connection.execute(query).scalar_one()
+        site: str = self.transaction.execute(query).scalar_one()
         return site
 
 
-def give_up(connection: Connection, before_us: int) -> list[ComparedTest]:
+def give_up(transaction: LedgerTransaction, before_us: int) -> list[ComparedTest]:
     """Close some comparisons whose only record has been there since before ``before_us``.
 
     A second record that arrives later still replaces the result.
@@ -252,10 +251,14 @@ def give_up(connection: Connection, before_us: int) -> list[ComparedTest]:
         .limit(_PORTION)
     )
     closed = []
-    for row in connection.execute(open_ones).all():
+    for row in transaction.execute(open_ones).all():
         result = ComparisonResult.AGENT_ONLY if row.peer_test_key is None else ComparisonResult.PEER_ONLY
-        connection.execute(_COMPLETE.values(result=result.value), {"row_key": row.key})
+        _write(transaction, row.key, {"result": result.value})
         closed.append(
             ComparedTest(row.peer, row.site_id, Direction(row.direction), row.time_us, result, None)
         )
     return closed
+
+
+def _write(transaction: LedgerTransaction, key: int, values: Row) -> None:
+    transaction.change(_COMPARISONS, [key], lambda _: dict(values))

@@ -6,14 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Table, delete, func, select
+from sqlalchemy import Table, bindparam, select
 
 from collector.kinds.views import observe
 from collector.ledger.clock.boots import Boots, Clocks
 from collector.ledger.keys import RowKeys
 from collector.ledger.schema import tables as schema
+from collector.ledger.schema.digests import BatchChain, record_digest, with_digest
 from collector.ledger.schema.layout import NameKey, Row, metadata
 from collector.ledger.schema.values import value_rows
+from collector.ledger.transaction import LedgerTransaction
 from collector.ledger.write.commit_result import CommitResult, MessageResult
 from collector.ledger.write.epoch_counters import Accounts
 from collector.ledger.write.peer_comparisons import (
@@ -44,6 +46,7 @@ from wire.records import CapacityMeasurement, FloorMeasurement, Record
 
 REJECT_HEAD_BYTES = 4096
 _LOOK_UP = 500
+_HEAD = select(schema.sites.c.batches, schema.sites.c.chain).where(schema.sites.c.key == bindparam("site"))
 
 Contents = dict[tuple[int, int], bytes]  # (epoch key, seq) -> content digest
 
@@ -67,20 +70,19 @@ class _Written:
 class Group:
     """One transaction's work: look up what is there, decide, write."""
 
-    connection: Connection
+    transaction: LedgerTransaction
     keys: RowKeys
-    inserts: dict[str, str]
     reject_rows: int
     boots: Boots
     pending: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     contents: Contents = field(default_factory=dict)
-    next_key: dict[str, int] = field(default_factory=dict)
+    chains: dict[int, tuple[int, bytes]] = field(default_factory=dict)
     tests: dict[tuple[int, str, int], list[bytes]] = field(default_factory=dict)
     test_records: list[LoadTestRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.clocks = Clocks(self.connection, self.keys, self.boots)
-        self.accounts = Accounts(self.connection, self.keys)
+        self.clocks = Clocks(self.transaction, self.keys, self.boots)
+        self.accounts = Accounts(self.transaction, self.keys)
 
     def process(self, group: Sequence[Judged]) -> CommitResult:
         """Write the group."""
@@ -93,7 +95,7 @@ class Group:
         compared: list[ComparedTest] = []
         if self.test_records:
             seen_us = max(message.arrival.received_us for message in group)
-            compared = PeerComparisons(self.connection, self.keys, seen_us).add(self.test_records)
+            compared = PeerComparisons(self.transaction, self.keys, seen_us).add(self.test_records)
         return CommitResult(messages, tuple(compared))
 
     def _process(self, message: Judged) -> MessageResult:
@@ -106,14 +108,18 @@ class Group:
         return MessageResult(receipt, receipt_topic(message), rejected=(message.fault.reason,))
 
     def _process_batch(self, batch: Batch) -> MessageResult:
-        batch_key = self._new_key(schema.batches)
+        batch_key = self.transaction.new_key(schema.batches)
         self.clocks.learn(batch)
-        written = [self._record(batch, item, batch_key) for item in batch.items if isinstance(item, Accepted)]
+        site_key = self.keys.site(self.transaction, batch.site)
+        chain = BatchChain(self._chain(site_key)[1])
+        written = [
+            self._record(batch, item, batch_key, chain) for item in batch.items if isinstance(item, Accepted)
+        ]
         rejected = self._reject_items(batch)
         records = [*(one.result for one in written), *_results_of(rejected)]
         # A batch in which nothing is new leaves no row, because it may be sent any number of times.
-        if any(one.is_new for one in written):
-            self._keep_batch(batch, batch_key)
+        if new := sum(one.is_new for one in written):
+            self._keep_batch(batch, batch_key, site_key, new, chain)
         return MessageResult(
             receipt_of_batch(batch, records),
             receipt_topic(batch),
@@ -152,11 +158,11 @@ class Group:
         digest = content_digest(item.raw)
         known = self.tests.get(identity)
         if known is None:
-            known = self.tests[identity] = held_tests(self.connection, *identity)
+            known = self.tests[identity] = held_tests(self.transaction.connection, *identity)
         status = ReceiptStatus.CONFLICT if known and known[0] != digest else ReceiptStatus.COMMITTED
         if digest in known:
             return RecordResult(test.epoch, test.seq, status, redelivered=True)
-        key = self._new_key(schema.peer_tests)
+        key = self.transaction.new_key(schema.peer_tests)
         # A second content does not replace the first one: which of them is true is not known.
         if not known:
             self.test_records += of_peer(batch.peer, test, key, _begun(batch, test))
@@ -176,13 +182,13 @@ class Group:
     def _insert_once(self, table: Table, identity: Row, more: Row) -> bool:
         """Insert a row unless there is one with this identity; returns true if it was inserted."""
         same = [table.c[column] == value for column, value in identity.items()]
-        if self.connection.execute(select(table.c.key).where(*same)).scalar() is not None:
+        if self.transaction.execute(select(table.c.key).where(*same)).scalar() is not None:
             return False
-        self.connection.execute(table.insert(), identity | more)
+        self.transaction.insert_one(table, identity | more)
         return True
 
-    def _record(self, batch: Batch, item: Accepted, batch_key: int) -> _Written:
-        epoch_key = self.keys.epoch(self.connection, batch.site, item.record.epoch)
+    def _record(self, batch: Batch, item: Accepted, batch_key: int, chain: BatchChain) -> _Written:
+        epoch_key = self.keys.epoch(self.transaction, batch.site, item.record.epoch)
         identity, name = (epoch_key, item.record.seq), (item.record.epoch, item.record.seq)
         digest = content_digest(item.raw)
         known = self.contents.get(identity)
@@ -195,12 +201,14 @@ class Group:
         self.keys.raise_last_seq(*identity)
         self.accounts.commit(*identity)
         keys = {"epoch_key": epoch_key, "batch_key": batch_key, "digest": digest}
-        seen, reason = self._insert(batch, item, keys)
+        seen, reason = self._insert(batch, item, keys, chain)
         return _Written(RecordResult(*name, ReceiptStatus.COMMITTED), True, None if reason else seen, reason)
 
-    def _insert(self, batch: Batch, item: Accepted, keys: Row) -> tuple[Observation, PassedOver | None]:
+    def _insert(
+        self, batch: Batch, item: Accepted, keys: Row, chain: BatchChain
+    ) -> tuple[Observation, PassedOver | None]:
         """Insert a measurement; returns it as views see it, and the reason why they must not."""
-        received_us, key = batch.arrival.received_us, self._new_key(schema.measurements)
+        received_us, key = batch.arrival.received_us, self.transaction.new_key(schema.measurements)
         when = self.clocks.place(batch, item.record)
         record = without_untrusted_delays(item.record, when)
         seen = observe(
@@ -211,33 +219,38 @@ class Group:
             received_us=received_us,
             begin_offset_us=self.clocks.begin_offset_us(batch.site, record),
         )
-        row_keys = keys | {"key": key, "series_key": self.keys.series(self.connection, seen.series)}
-        self.pending["measurements"].append(_measurement(record, when, row_keys, self._name_key))
-        for table, found in value_rows(key, record, item.raw, self._name_key).items():
-            self.pending[table].extend(found)
+        row_keys = keys | {"key": key, "series_key": self.keys.series(self.transaction, seen.series)}
+        row = _measurement(record, when, row_keys, self._name_key)
+        self.pending["measurements"].append(row)
+        values = value_rows(key, record, item.raw, self._name_key)
+        for table, found in values.items():
+            self.pending[table].extend(with_digest(metadata.tables[table], one) for one in found)
+        chain.add(record_digest(row, values))
         if isinstance(record, FloorMeasurement | CapacityMeasurement):
-            site_key = self.keys.site(self.connection, batch.site)
+            site_key = self.keys.site(self.transaction, batch.site)
             self.test_records += of_agent(record, key, site_key, when.time_us)
         return seen, passed_over(when)
 
     def _name_key(self, text: str) -> int:
-        return self.keys.name(self.connection, text)
+        return self.keys.name(self.transaction, text)
 
-    def _new_key(self, table: Table) -> int:
-        """Next key of a table."""
-        # Keys are given here and not by the database, so that rows can be inserted in bulk.
-        if table.name not in self.next_key:
-            last: int | None = self.connection.execute(select(func.max(table.c.key))).scalar()
-            self.next_key[table.name] = (last or 0) + 1
-        key = self.next_key[table.name]
-        self.next_key[table.name] = key + 1
-        return key
+    def _chain(self, site_key: int) -> tuple[int, bytes]:
+        """Number and chain of a site's newest batch, this transaction's included."""
+        if site_key not in self.chains:
+            number, chain = self.transaction.execute(_HEAD, {"site": site_key}).one()
+            self.chains[site_key] = number, chain
+        return self.chains[site_key]
 
-    def _keep_batch(self, batch: Batch, key: int) -> None:
+    def _keep_batch(self, batch: Batch, key: int, site_key: int, records: int, chain: BatchChain) -> None:
         sent, received_us = batch.envelope.sent, batch.arrival.received_us
+        number = self._chain(site_key)[0] + 1
         row = {
             "key": key,
-            "site_key": self.keys.site(self.connection, batch.site),
+            "site_key": site_key,
+            "number": number,
+            # The last keys given are those of this batch.
+            "first_key": self.pending["measurements"][-records]["key"],
+            "records": records,
             "agent_key": self._name_key(batch.envelope.program),
             "received_us": received_us,
             "payload_digest": bytes.fromhex(batch.digest),
@@ -247,6 +260,8 @@ class Group:
             "sent_synchronised": sent.synchronised,
             "sent_max_error_us": sent.max_error_us,
         }
+        row["chain"] = chained = chain.of(row)
+        self.chains[site_key] = number, chained
         self.pending["batches"].append(row)
         # The fastest level: payloads are kept for two days, and the writer is one thread.
         packed = zlib.compress(batch.arrival.payload, 1)
@@ -260,7 +275,7 @@ class Group:
 
     def _reject(self, message: Judged, fault: Fault, payload: bytes) -> None:
         row = {
-            "key": self._new_key(schema.rejects),
+            "key": self.transaction.new_key(schema.rejects),
             "received_us": message.arrival.received_us,
             "topic": message.arrival.topic[:200],
             "site_id": None if isinstance(message, PeerBatch) else message.site,
@@ -286,9 +301,9 @@ class Group:
         for batch in batches:
             for item in batch.items:
                 if isinstance(item, Accepted):
-                    epoch_key = self.keys.epoch(self.connection, batch.site, item.record.epoch)
+                    epoch_key = self.keys.epoch(self.transaction, batch.site, item.record.epoch)
                     # New records have higher numbers, so in most groups nothing is looked up.
-                    if item.record.seq <= self.keys.last_seq(self.connection, epoch_key):
+                    if item.record.seq <= self.keys.last_seq(self.transaction, epoch_key):
                         wanted[epoch_key].append(item.record.seq)
         found: Contents = {}
         for epoch_key, seqs in wanted.items():
@@ -299,17 +314,22 @@ class Group:
     def _held(self, epoch_key: int, seqs: list[int]) -> Contents:
         table = schema.measurements
         query = select(table.c.seq, table.c.digest).where(table.c.epoch_key == epoch_key)
-        found = self.connection.execute(query.where(table.c.seq.in_(seqs)))
+        found = self.transaction.execute(query.where(table.c.seq.in_(seqs)))
         return {(epoch_key, seq): digest for seq, digest in found}
 
     def _write(self) -> None:
         for table in metadata.sorted_tables:
             if found := self.pending.get(table.name):
-                self.connection.exec_driver_sql(self.inserts[table.name], found)
+                self.transaction.insert(table, found)
+        self.transaction.change(schema.sites, self.chains, lambda row: self._head(row["key"]))
         self.clocks.write()
-        if "rejects" in self.pending:
-            bound = self.next_key[schema.rejects.name] - self.reject_rows
-            self.connection.execute(delete(schema.rejects).where(schema.rejects.c.key < bound))
+        if rejects := self.pending.get("rejects"):
+            bound = rejects[-1]["key"] + 1 - self.reject_rows
+            self.transaction.remove(schema.rejects, schema.rejects.c.key < bound)
+
+    def _head(self, site_key: int) -> Row:
+        number, chain = self.chains[site_key]
+        return {"batches": number, "chain": chain}
 
 
 def _begun(batch: PeerBatch, test: PeerTest) -> int:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy import Connection, Dialect, delete, select
+from sqlalchemy import select
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from collector.ledger.clock.arrivals import ArrivalRedating, held_clock, keep_clock
@@ -17,8 +17,8 @@ from collector.ledger.clock.redating import RedatedSite, Redating
 from collector.ledger.keys import RowKeys
 from collector.ledger.place import LedgerLock, mark
 from collector.ledger.schema import tables as schema
-from collector.ledger.schema.layout import metadata
 from collector.ledger.store import connect, explain, ledger_fails, prepare
+from collector.ledger.transaction import LedgerTransaction
 from collector.ledger.write.commit_result import CommitResult, combined
 from collector.ledger.write.peer_comparisons import give_up
 from collector.ledger.write.transaction import Group
@@ -73,7 +73,6 @@ class Ledger:
         self._kept_us = 0
         self._reject_rows = reject_rows
         self._before_commit = before_commit
-        self._inserts = _inserts(self._engine.dialect)
         try:
             prepare(self._engine, path)
             self._lock.hold()
@@ -97,18 +96,21 @@ class Ledger:
         Raises sqlalchemy.exc.SQLAlchemyError, with nothing committed.
         """
         group = [self._redated(message) for message in group]
-        with self._writing() as connection:
-            work = Group(connection, self._keys, self._inserts, self._reject_rows, self._boots)
+        with self._writing() as transaction:
+            work = Group(transaction, self._keys, self._reject_rows, self._boots)
             result = work.process(group)
+            transaction.finish()
             self._before_commit()
         return result
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def _writing(self) -> Iterator[LedgerTransaction]:
         """Transaction that writes; after a failure, what it may have made is forgotten."""
         try:
             with self._engine.begin() as connection:
-                yield connection
+                transaction = LedgerTransaction(connection)
+                yield transaction
+                transaction.finish()
         except BaseException:
             self._keys.forget()
             self._boots.forget()
@@ -119,27 +121,24 @@ class Ledger:
     def prune_payloads(self, before_us: int) -> int:
         """Drop some of the raw payloads received before ``before_us``; returns their number."""
         old = select(schema.payloads.c.batch_key).where(schema.payloads.c.received_us < before_us)
-        with self._engine.begin() as connection:
-            result = connection.execute(
-                delete(schema.payloads).where(schema.payloads.c.batch_key.in_(old.limit(PRUNE_ROWS)))
-            )
-        return result.rowcount
+        with self._writing() as transaction:
+            return transaction.remove(schema.payloads, schema.payloads.c.batch_key.in_(old.limit(PRUNE_ROWS)))
 
     def give_up_comparisons(self, before_us: int) -> list[ComparedTest]:
         """Close some tests of which one record alone has been known since before ``before_us``."""
-        with self._engine.begin() as connection:
-            return give_up(connection, before_us)
+        with self._writing() as transaction:
+            return give_up(transaction, before_us)
 
     def redate(self, now_us: int | None = None) -> tuple[list[RedatedSite], bool]:
         """Re-date some measurements of boots with better anchors; returns true if there are more.
 
         Sites are returned as views show them at ``now_us``.
         """
-        with self._writing() as connection:
-            redated, more = self._arrivals.portion(connection, now_us)
+        with self._writing() as transaction:
+            redated, more = self._arrivals.portion(transaction, now_us)
             if more:
                 return redated, more
-            found, more = self._redating.portion(connection, now_us)
+            found, more = self._redating.portion(transaction, now_us)
             return redated + found, more
 
     @property
@@ -159,11 +158,11 @@ class Ledger:
             if is_same and reading.boot_us - self._kept_us < KEEP_CLOCK_US:
                 self._clock = clock
                 return 0
-        with self._writing() as connection:
+        with self._writing() as transaction:
             if before is None:
-                before = held_clock(connection)
+                before = held_clock(transaction.connection)
                 clock = clock_steps.begin(reading, before)
-            shift_us = keep_clock(connection, self._keys, clock, before)
+            shift_us = keep_clock(transaction, self._keys, clock, before)
         if shift_us:
             self._boots.forget()
         self._clock, self._kept_us = clock, reading.boot_us
@@ -178,12 +177,6 @@ class Ledger:
         if abs(received_us - arrival.received_us) < clock_steps.STEP_US:
             return message
         return replace(message, arrival=replace(arrival, received_us=received_us))
-
-
-def _inserts(dialect: Dialect) -> dict[str, str]:
-    """INSERT of each table as text in the database's dialect."""
-    # Rows that the driver binds itself cost a third of the time.
-    return {table.name: str(table.insert().compile(dialect=dialect)) for table in metadata.sorted_tables}
 
 
 class Writer(threading.Thread):

@@ -14,25 +14,32 @@ from sqlalchemy import Column, Text
 from collector.check import _check_ledger
 from collector.ingest.decode import judge
 from collector.ledger import store
+from collector.ledger.admin.verify import verify
 from collector.ledger.migrations import upgrading
-from collector.ledger.place import LedgerError
+from collector.ledger.place import LedgerError, mark_path
 from collector.ledger.schema import tables as schema
 from collector.ledger.schema import values
 from collector.ledger.schema.layout import metadata
 from collector.ledger.store import connect
 from collector.ledger.write.writer import Ledger
 from tests.collector.examples import NOW_US, arrival, capacity, stamp
-from tests.collector.ledger.filled import change, query
-from wire.messages import envelope
+from tests.collector.ledger.filled import change, query, silent
 
-KEPT_WHOLE = "SELECT count(*) FROM unknown_values"
+KEPT_WHOLE = "SELECT known_now, count(*) FROM unknown_values GROUP BY known_now"
+
+
+WITHOUT_SEARCH = {kind: tables for kind, tables in values.VALUES.items() if kind != "capacity"}
+
+
+def fill(path: Path) -> None:
+    ledger = Ledger(path)
+    ledger.commit([judge(arrival(capacity(1), stamp(2)))])
+    ledger.close()
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    ledger = Ledger(tmp_path / "ledger.db")
-    ledger.commit([judge(arrival(capacity(1), stamp(2)))])
-    ledger.close()
+    fill(tmp_path / "ledger.db")
     return tmp_path / "ledger.db"
 
 
@@ -54,15 +61,18 @@ def content(path: Path) -> str:
         return "\n".join(connection.iterdump())
 
 
-def of_an_older_program(path: Path) -> None:
+def of_an_older_program(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a program leaves a search that does not know of any."""
-    raw = envelope.encode(capacity(1))
+    for file in (path, mark_path(path)):
+        file.unlink()
+    with monkeypatch.context() as patch:
+        for module in (values, store):
+            patch.setattr(module, "VALUES", WITHOUT_SEARCH)
+        fill(path)
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(
-            "INSERT INTO unknown_values SELECT measurement_key, ? FROM capacity_values", (raw,)
-        )
         for table in values.VALUES["capacity"].tables():
             connection.execute(f"DROP TABLE {table.name}")
+            connection.execute('DELETE FROM table_sums WHERE "table" = ?', (table.name,))
 
 
 def test_an_older_ledger_is_upgraded_and_the_operator_told(
@@ -99,15 +109,18 @@ def test_an_upgrade_that_fails_leaves_the_ledger_as_it_was(
 
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection")
 @pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
-def test_a_kind_that_came_later_gets_its_tables_and_what_was_kept_whole_moves_there(path: Path) -> None:
-    before = {
-        table: query(path, f"SELECT * FROM {table}") for table in ("capacity_values", "capacity_intervals")
-    }
-    of_an_older_program(path)
-    assert query(path, KEPT_WHOLE) == [(1,)]
+def test_a_kind_that_came_later_gets_its_tables_and_what_was_kept_whole_gets_columns(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = {"capacity_values": "maximum_bps", "capacity_intervals": "received_bps"}
+    before = {table: query(path, f"SELECT {column} FROM {table}") for table, column in tables.items()}
+    of_an_older_program(path, monkeypatch)
+    assert query(path, KEPT_WHOLE) == [(0, 1)]
     Ledger(path).close()
-    assert {table: query(path, f"SELECT * FROM {table}") for table in before} == before
-    assert query(path, KEPT_WHOLE) == [(0,)]
+    after = {table: query(path, f"SELECT {column} FROM {table}") for table, column in tables.items()}
+    assert after == before
+    assert query(path, KEPT_WHOLE) == [(1, 1)]
+    assert verify(path, NOW_US, silent).problems == []
     engine = connect(path, writing=False)
     with engine.begin() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
@@ -119,15 +132,16 @@ def test_a_known_record_without_tables_is_kept_whole_and_stops_no_upgrade(
 ) -> None:
     """Nobody may build such a program; if somebody does, the collector still starts and loses nothing."""
     path = step
-    of_an_older_program(path)
-    without = {kind: tables for kind, tables in values.VALUES.items() if kind != "capacity"}
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "SCHEMA_VERSION", 1)
+        of_an_older_program(path, monkeypatch)
     for module in (values, store):
-        monkeypatch.setattr(module, "VALUES", without)
+        monkeypatch.setattr(module, "VALUES", WITHOUT_SEARCH)
     ledger = Ledger(path)
     (committed,) = ledger.commit([judge(arrival(capacity(3, NOW_US + 1)))]).messages
     ledger.close()
     assert len(committed.observations) == 1
-    assert query(path, KEPT_WHOLE) == [(2,)]
+    assert query(path, KEPT_WHOLE) == [(0, 2)]
 
 
 def test_a_ledger_of_0_1_is_refused_by_name_and_left_alone(tmp_path: Path) -> None:

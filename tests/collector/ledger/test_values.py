@@ -164,5 +164,5 @@ def test_values_that_have_no_table_yet_are_kept_as_they_came() -> None:
     common = {name: getattr(record, name) for name in Measurement.__struct_fields__ if name != "values"}
     told = _NewMeasurement(**common, values=_NewValues(7))
     kept = value_rows(1, told, b"raw", lambda word: 1)
-    assert kept == {"unknown_values": [{"measurement_key": 1, "json": b"raw"}]}
+    assert kept == {"unknown_values": [{"measurement_key": 1, "json": b"raw", "known_now": False}]}
     assert value_rows(1, _NewMeasurement(**common), b"raw", lambda word: 1) == {}

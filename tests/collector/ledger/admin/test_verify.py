@@ -43,20 +43,17 @@ def test_every_counted_column_is_held_against_its_rows(
     ledger: Ledger, path: Path, statement: str, problem: str
 ) -> None:
     change(path, statement)
-    assert verify(path, NOW_US, silent).problems == [f"site {SITE}, epoch {EPOCH}: {problem}"]
+    assert f"site {SITE}, epoch {EPOCH}: {problem}" in verify(path, NOW_US, silent).problems
 
 
 def test_rows_that_belong_nowhere_and_gaps_that_overlap_are_found(ledger: Ledger, path: Path) -> None:
     change(path, "UPDATE measurements SET epoch_key = 77 WHERE seq = 9")
     change(path, "UPDATE epochs SET committed = 3")
-    change(
-        path, "INSERT INTO gaps (epoch_key, first, last, reason_key, at_us, received_us) VALUES (1,5,6,1,0,0)"
-    )
+    columns = "epoch_key, first, last, reason_key, at_us, received_us, row_digest"
+    change(path, f"INSERT INTO gaps ({columns}) VALUES (1, 5, 6, 1, 0, 0, 0)")
     change(path, "UPDATE epochs SET declared = 3")
-    assert verify(path, NOW_US, silent).problems == [
-        "1 measurements belong to no epoch",
-        "1 declared gaps overlap others",
-    ]
+    problems = verify(path, NOW_US, silent).problems
+    assert {"1 measurements belong to no epoch", "1 declared gaps overlap others"} <= {*problems}
 
 
 def test_a_damaged_file_is_found(ledger: Ledger, path: Path) -> None:
@@ -93,7 +90,12 @@ def test_the_command_tells_soundness_and_what_each_site_lacks(
     change(path, "UPDATE epochs SET committed = 0")
     code, out, _ = run(capsys, "verify", path)
     assert code == Exit.FAIL
-    assert out[0] == f"WRONG  {path}: site {SITE}, epoch {EPOCH}: committed says 0, the rows 4"
+    assert out == [
+        f"WRONG  {path}: table epochs, key 1: the row was altered",
+        f"WRONG  {path}: table epochs, key 2: the row was altered",
+        f"WRONG  {path}: site {SITE}, epoch {EPOCH}: committed says 0, the rows 4",
+        f"WRONG  {path}: site other, epoch {EPOCH}: committed says 0, the rows 1",
+    ]
 
 
 def test_what_is_no_ledger_of_this_schema_is_told_in_one_line(

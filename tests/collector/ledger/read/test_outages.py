@@ -13,6 +13,7 @@ from collector.ledger.place import LedgerError
 from collector.ledger.read import outages
 from collector.ledger.schema.tables import boots
 from collector.ledger.store import connect
+from collector.ledger.transaction import LedgerTransaction
 from collector.ledger.write.writer import Ledger
 from collector.live.fleet import Fleet
 from collector.model.inventory import Site
@@ -179,13 +180,15 @@ def test_an_outage_that_began_while_no_clock_was_set_has_no_date_until_more_is_k
     engine = connect(path, writing=True)
     with engine.begin() as connection:
         keys = RowKeys()
-        filled = {column.name: 0 for column in boots.c if not column.nullable and column.name != "key"}
+        transaction = LedgerTransaction(connection)
         known = {
-            "site_key": keys.site(connection, SITE),
-            "boot_key": keys.name(connection, "boot-0"),
+            "site_key": keys.site(transaction, SITE),
+            "boot_key": keys.name(transaction, "boot-0"),
             "offset_us": BEGIN_US - 500,
+            "redated": False,
         }
-        connection.execute(boots.insert(), filled | known)
+        transaction.insert_one(boots, known)
+        transaction.finish()
     engine.dispose()
     (found,) = outages.outages(path, 0).outages
     assert (found.dated, found.begin_us, found.lasted_us) == (True, BEGIN_US, END_US - BEGIN_US)

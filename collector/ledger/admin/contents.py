@@ -10,7 +10,17 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Connection, Integer, Select, Table, bindparam, func, select, type_coerce
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Integer,
+    Table,
+    bindparam,
+    func,
+    select,
+    type_coerce,
+)
 
 from collector.ledger.schema import tables as schema
 from collector.ledger.schema.digests import (
@@ -32,6 +42,8 @@ _b, _m, _s = schema.batches.c, schema.measurements.c, schema.sites.c
 _BEFORE = select(_b.chain).where(_b.site_key == bindparam("site"), _b.number == bindparam("number"))
 _FIRST_SINCE = select(func.min(_b.key)).where(_b.received_us >= bindparam("since"))
 
+_TRUTHS = {0: False, 1: True}
+
 Rows = dict[int, dict[str, list[dict[str, Any]]]]
 """Value rows by measurement and table."""
 
@@ -50,8 +62,7 @@ class ContentsCheck:
 
     def batches(self, connection: Connection) -> list[str] | None:
         """Check the next batches with their records; returns what is wrong, or None after the last one."""
-        query = _rows_of(schema.batches).where(_b.key > self.after_key).order_by(_b.key).limit(BATCHES)
-        batches = _read(connection, query)
+        batches = _read(connection, schema.batches, _b.key > self.after_key, limit=BATCHES)
         if not batches:
             return None
         self.after_key = batches[-1]["key"]
@@ -60,16 +71,15 @@ class ContentsCheck:
         sound = [one for one in batches if row_digest_of(schema.batches)(one) == one[ROW_DIGEST]]
         first = min((one["first_key"] for one in sound), default=1)
         last = max((one["first_key"] + one["records"] - 1 for one in sound), default=0)
-        query = _rows_of(schema.measurements).where(_m.key.between(first, last))
-        by_key = {row["key"]: row for row in _read(connection, query)}
-        found += self._altered(schema.measurements, by_key.values())
+        measurements = _read(connection, schema.measurements, _m.key.between(first, last))
+        found += self._altered(schema.measurements, measurements)
         values: Rows = defaultdict(lambda: defaultdict(list))
         for table in value_tables():
-            query = _rows_of(table).where(table.c.measurement_key.between(first, last))
-            held = _read(connection, query.order_by(*table.primary_key.columns))
+            held = _read(connection, table, table.c.measurement_key.between(first, last))
             found += self._altered(table, held)
             for row in held:
                 values[row["measurement_key"]][table.name].append(row)
+        by_key = {row["key"]: row for row in measurements}
         for batch in sound:
             found += self._of_batch(connection, batch, by_key, values)
         return found
@@ -77,8 +87,8 @@ class ContentsCheck:
     def table(self, connection: Connection, table: Table, after: int | None) -> tuple[list[str], int | None]:
         """Check the next rows of a table; returns what is wrong, and the key to go on after, or None."""
         primary = table.primary_key.columns[0]
-        query = _rows_of(table).order_by(primary).limit(ROWS)
-        rows = _read(connection, query if after is None else query.where(primary > after))
+        later = () if after is None else (primary > after,)
+        rows = _read(connection, table, *later, limit=ROWS)
         found = [*self._altered(table, rows)]
         return found, rows[-1][primary.name] if len(rows) == ROWS else None
 
@@ -156,17 +166,21 @@ def other_tables() -> list[Table]:
     return [table for table in digested_tables() if table not in of_batches]
 
 
-def _rows_of(table: Table) -> Select[Any]:
-    """Rows as they are stored: a truth is a number in SQLite."""
+def _read(
+    connection: Connection, table: Table, *where: ColumnElement[bool], limit: int | None = None
+) -> list[dict[str, Any]]:
+    """Rows in the order of their keys, as they are stored: in SQLite 1 and 3 are both true."""
+    truths = [column.name for column in table.columns if isinstance(column.type, Boolean)]
     columns = (
-        type_coerce(column, Integer).label(column.name) if isinstance(column.type, Boolean) else column
+        type_coerce(column, Integer).label(column.name) if column.name in truths else column
         for column in table.columns
     )
-    return select(*columns)
-
-
-def _read(connection: Connection, query: Select[Any]) -> list[dict[str, Any]]:
-    return [dict(row) for row in connection.execute(query).mappings()]
+    query = select(*columns).where(*where).order_by(*table.primary_key.columns).limit(limit)
+    rows = [dict(row) for row in connection.execute(query).mappings()]
+    for row in rows:
+        for name in truths:
+            row[name] = _TRUTHS.get(row[name], row[name])
+    return rows
 
 
 def _called(connection: Connection, batch: AnyRow) -> str:

@@ -16,14 +16,14 @@ Digests find damage and changes by hand. Who computes all of them anew, from the
 newest batch and the sums, is not found by them: docs/evidence.md.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from hashlib import blake2b
 from operator import itemgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import Boolean, Table
+from sqlalchemy import Table
 
 from collector.ledger.schema import tables
 from collector.ledger.schema.layout import ROW_DIGEST, Row, metadata
@@ -42,22 +42,9 @@ AnyRow = Mapping[str, Any]
 
 
 @cache
-def _values_of(table: Table, *, unchanging: bool = False) -> Callable[[AnyRow], Sequence[Any]]:
+def _values_of(table: Table, *, unchanging: bool = False) -> Callable[[AnyRow], tuple[Any, ...]]:
     left_out = {ROW_DIGEST} | (_REDATED.get(table.name, set()) if unchanging else set())
-    columns = [column for column in table.columns if column.name not in left_out]
-    values = itemgetter(*(column.name for column in columns))
-    truths = [place for place, column in enumerate(columns) if isinstance(column.type, Boolean)]
-    if not truths:
-        return values
-
-    def as_stored(row: AnyRow) -> list[Any]:
-        found = list(values(row))
-        for place in truths:
-            # SQLite has numbers: 1 and 3 are both true, and not the same.
-            found[place] = int(found[place]) if found[place] is not None else None
-        return found
-
-    return as_stored
+    return itemgetter(*(column.name for column in table.columns if column.name not in left_out))
 
 
 @cache

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Table, bindparam, select
+from sqlalchemy import Table, select
 
 from collector.kinds.views import observe
 from collector.ledger.clock.boots import Boots, Clocks
@@ -46,7 +46,7 @@ from wire.records import CapacityMeasurement, FloorMeasurement, Record
 
 REJECT_HEAD_BYTES = 4096
 _LOOK_UP = 500
-_HEAD = select(schema.sites.c.batches, schema.sites.c.chain).where(schema.sites.c.key == bindparam("site"))
+_HEADS = select(schema.sites.c.key, schema.sites.c.batches, schema.sites.c.chain)
 
 Contents = dict[tuple[int, int], bytes]  # (epoch key, seq) -> content digest
 
@@ -88,6 +88,7 @@ class Group:
         """Write the group."""
         batches = [message for message in group if isinstance(message, Batch)]
         self.contents = self._look_up(batches)
+        self.chains = self._newest_chains(batches)
         messages = tuple(self._process(message) for message in group)
         self._write()
         # After the rows: of a gap, only what is not committed counts as declared.
@@ -111,7 +112,7 @@ class Group:
         batch_key = self.transaction.new_key(schema.batches)
         self.clocks.learn(batch)
         site_key = self.keys.site(self.transaction, batch.site)
-        chain = BatchChain(self._chain(site_key)[1])
+        chain = BatchChain(self.chains[site_key][1])
         written = [
             self._record(batch, item, batch_key, chain) for item in batch.items if isinstance(item, Accepted)
         ]
@@ -234,16 +235,9 @@ class Group:
     def _name_key(self, text: str) -> int:
         return self.keys.name(self.transaction, text)
 
-    def _chain(self, site_key: int) -> tuple[int, bytes]:
-        """Number and chain of a site's newest batch, this transaction's included."""
-        if site_key not in self.chains:
-            number, chain = self.transaction.execute(_HEAD, {"site": site_key}).one()
-            self.chains[site_key] = number, chain
-        return self.chains[site_key]
-
     def _keep_batch(self, batch: Batch, key: int, site_key: int, records: int, chain: BatchChain) -> None:
         sent, received_us = batch.envelope.sent, batch.arrival.received_us
-        number = self._chain(site_key)[0] + 1
+        number = self.chains[site_key][0] + 1
         row = {
             "key": key,
             "site_key": site_key,
@@ -311,6 +305,16 @@ class Group:
                 found |= self._held(epoch_key, seqs[start : start + _LOOK_UP])
         return found
 
+    def _newest_chains(self, batches: Iterable[Batch]) -> dict[int, tuple[int, bytes]]:
+        """Number and chain of the newest batch of each of these sites, by the site's key."""
+        wanted = sorted({self.keys.site(self.transaction, batch.site) for batch in batches})
+        found: dict[int, tuple[int, bytes]] = {}
+        for start in range(0, len(wanted), _LOOK_UP):
+            of_these = schema.sites.c.key.in_(wanted[start : start + _LOOK_UP])
+            for row in self.transaction.execute(_HEADS.where(of_these)):
+                found[row.key] = row.batches, row.chain
+        return found
+
     def _held(self, epoch_key: int, seqs: list[int]) -> Contents:
         table = schema.measurements
         query = select(table.c.seq, table.c.digest).where(table.c.epoch_key == epoch_key)
@@ -321,7 +325,8 @@ class Group:
         for table in metadata.sorted_tables:
             if found := self.pending.get(table.name):
                 self.transaction.insert(table, found)
-        self.transaction.change(schema.sites, self.chains, lambda row: self._head(row["key"]))
+        changed = {row["site_key"] for row in self.pending.get("batches", ())}
+        self.transaction.change(schema.sites, changed, lambda row: self._head(row["key"]))
         self.clocks.write()
         if rejects := self.pending.get("rejects"):
             bound = rejects[-1]["key"] + 1 - self.reject_rows

@@ -52,6 +52,9 @@ def command(arguments: Sequence[str]) -> int:
             "file", nargs="?", type=Path, default=Path("collector.yaml"), metavar="FILE",
             help="the settings file (default: collector.yaml)",
         )  # fmt: skip
+        if action is _run:
+            text = "go on with a ledger whose newest day is damaged"
+            added.add_argument("--unchecked", action="store_true", help=text)
         added.set_defaults(action=action)
     _add_ledger(commands)
     pki = commands.add_parser("pki", help="make certificates for a trial: authority, broker, sites, peers")
@@ -69,7 +72,7 @@ def _add_ledger(commands: "_SubParsersAction[Parser]") -> None:
     for name, text, action in (
         (
             "verify",
-            "check a ledger and every count in it, and list what is missing (exit code 1: damaged)",
+            "check every row and count of a ledger, and list what is missing (exit code 1: damaged)",
             _verify,
         ),
         ("backup", "copy a ledger, even while a collector writes to it, and verify the copy", _back_up),
@@ -105,7 +108,7 @@ def _run(options: Namespace) -> Exit:
     chosen = _load(options.file)
     log.start(chosen.log_level)
     try:
-        asyncio.run(_until_stopped(CollectorService(chosen)))
+        asyncio.run(_until_stopped(CollectorService(chosen, unchecked=options.unchecked)))
     except InventoryError as error:
         return _complain(str(error), Exit.CONFIGURATION)
     except BrokerError as error:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 from collector.ledger.migrations.reading_again import read_again
 from collector.ledger.place import LedgerError, refuse_to_begin_anew
 from collector.ledger.schema.layout import metadata
-from collector.ledger.schema.tables import SCHEMA_VERSION, resends, version
+from collector.ledger.schema.tables import SCHEMA_VERSION, resends, table_sums, version
 from collector.ledger.schema.values import VALUES
 from collector.ledger.transaction import LedgerTransaction, begin_sums
 from host import rights
@@ -130,6 +130,11 @@ def schema_of(connection: Connection, path: Path) -> int | None:
         )
     if version.name not in tables:
         raise LedgerError(f"ledger {path}: a database, but no ledger of this program: name another")
+    if table_sums.name not in tables:
+        raise LedgerError(
+            f"ledger {path}: made by a development version of this program, which is not upgraded: "
+            "move it aside, or keep it and name another file"
+        )
     found: int | None = connection.execute(select(version.c.version)).scalar()
     if found is None or not 1 <= found <= SCHEMA_VERSION:
         raise LedgerError(

@@ -13,6 +13,7 @@ class ProblemKind(StrEnum):
     INVENTORY = "inventory"
     STRANGERS = "strangers"
     CLOCK = "clock"
+    DAMAGE = "damage"
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,6 +244,10 @@ _WORDS: dict[str, Both] = {
         "more than {} sites outside the inventory reported: the others are in the ledger, not on this page",
         "plus de {} sites hors inventaire ont émis : les autres sont au registre, mais pas sur cette page",
     ),
+    "problem.damage": (
+        "the ledger is damaged: {} rows, batches or tables; plancher-collector ledger verify lists them",
+        "le registre est endommagé : {} lignes, lots ou tables, que plancher-collector ledger verify énumère",
+    ),
     "problem.clock": (
         "this machine's wall clock has stepped by {} s and is not believed yet: does NTP work?",
         "l'horloge de cette machine a sauté de {} s et n'est pas encore crue : NTP fonctionne-t-il ?",

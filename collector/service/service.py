@@ -11,6 +11,7 @@ from pathlib import Path
 from collector.ingest.outgoing import OutgoingQueue
 from collector.ingest.queue import Intake, IntakeRefusal
 from collector.ingest.resend import Resends
+from collector.ledger.admin.start_check import check_newest_day
 from collector.ledger.place import LedgerError
 from collector.ledger.read import latest, outages
 from collector.ledger.write.commit_result import CommitResult
@@ -25,6 +26,7 @@ from collector.service import watchdog
 from collector.service.blackout_watch import BlackoutWatch
 from collector.service.commit_results import CommitResults
 from collector.service.completeness_refresh import CompletenessRefresh
+from collector.service.contents_watch import ContentsWatch
 from collector.service.http import WebPages, serve
 from collector.service.inventory_file import InventoryFile
 from collector.service.outage_history_cache import OutageHistoryCache
@@ -55,7 +57,13 @@ class CollectorService:
     Raises InventoryError, LedgerError or BrokerError, whose texts say what to do.
     """
 
-    def __init__(self, settings: CollectorSettings, before_commit: Callable[[], None] = no_fault) -> None:
+    def __init__(
+        self,
+        settings: CollectorSettings,
+        before_commit: Callable[[], None] = no_fault,
+        *,
+        unchecked: bool = False,
+    ) -> None:
         self._settings = settings
         self._counters = OwnCounters()
         ledger = Path(settings.ledger.path)
@@ -66,6 +74,12 @@ class CollectorService:
         self._session = self._new_session()
         path = Path(settings.ledger.path)
         self._ledger = open_ledger(path, settings, before_commit)
+        if not unchecked:
+            try:
+                check_newest_day(path)
+            except LedgerError:
+                self._ledger.close()
+                raise
         self._queue = Intake(settings.intake.messages, settings.intake.size)
         self._writer = Writer(
             self._ledger,
@@ -87,6 +101,7 @@ class CollectorService:
         self._writer.look()
         self._views = Views(self._inventory.sites)
         self._completeness = CompletenessRefresh(path, self._views, self._now_us)
+        self._contents = ContentsWatch(path, self._now_us)
         self._peers = PeerCounters(self._counters.registry)
         self._blackout_watch = BlackoutWatch(
             self._views,
@@ -153,6 +168,7 @@ class CollectorService:
                 self._keep_current(),
                 service.feed_watchdog(self._fault),
                 self._completeness.run(),
+                self._contents.run(),
                 self._blackout_watch.run(),
                 self._resends.run(),
             )
@@ -269,6 +285,11 @@ class CollectorService:
         fleet, mistake = self._views.fleet, self._inventory.problem
         off_s = round(self._clock_off_s())
         return [
+            *(
+                [OwnProblem(ProblemKind.DAMAGE, str(self._contents.problems))]
+                if self._contents.problems
+                else []
+            ),
             *([OwnProblem(ProblemKind.CLOCK, str(off_s))] if off_s else []),
             *([OwnProblem(ProblemKind.BLACKOUT)] if fleet.blackouts.is_open else []),
             *([OwnProblem(ProblemKind.INVENTORY, mistake)] if mistake else []),
@@ -285,6 +306,16 @@ class CollectorService:
         watch("queued_messages", "Messages that wait for the ledger.", lambda: len(self._queue))
         watch("broker_connected", "1 while connected to the broker.", lambda: self._session.connected)
         watch("ledger_working", "1 while the ledger accepts commits.", lambda: not self._writer.problem)
+        watch(
+            "ledger_damage",
+            "Damaged rows, batches and tables that the weekly check of the ledger found.",
+            lambda: self._contents.problems,
+        )
+        watch(
+            "ledger_checked_timestamp_seconds",
+            "Begin of the last complete check of the ledger's contents.",
+            lambda: self._contents.checked_us / 1e6,
+        )
         watch(
             "clock_off_seconds",
             "Wall clock less the time that arrivals are dated by; 0 unless that clock has stepped.",

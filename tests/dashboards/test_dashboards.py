@@ -28,6 +28,7 @@ WATCHED = {
     "qos_collector_broker_connected",
     "qos_collector_ledger_working",
     "qos_collector_inventory_valid",
+    "qos_collector_ledger_damage",
     "qos_collector_receiving",
     "qos_collector_queued_messages",
 }

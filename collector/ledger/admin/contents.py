@@ -40,7 +40,7 @@ ROWS = 2000
 
 _b, _m, _s = schema.batches.c, schema.measurements.c, schema.sites.c
 _BEFORE = select(_b.chain).where(_b.site_key == bindparam("site"), _b.number == bindparam("number"))
-_FIRST_SINCE = select(func.min(_b.key)).where(_b.received_us >= bindparam("since"))
+_NEWEST = select(func.max(_b.key))
 
 _TRUTHS = {0: False, 1: True}
 
@@ -154,10 +154,10 @@ class ContentsCheck:
         return found
 
 
-def first_batch_since(connection: Connection, since_us: int) -> int:
-    """Key of the batch before the first one that was received since then, to begin a check after."""
-    found: int | None = connection.execute(_FIRST_SINCE, {"since": since_us}).scalar()
-    return (found or 1) - 1
+def newest_batch(connection: Connection) -> int:
+    """Key of the newest batch, or 0."""
+    found: int | None = connection.execute(_NEWEST).scalar()
+    return found or 0
 
 
 def other_tables() -> list[Table]:

@@ -1,7 +1,7 @@
 """Check of a ledger when a collector starts: its tables, and its newest day within a bounded time.
 
-A collector that wrote on top of a damaged ledger would give receipts beside rows that nobody can trust. Agents
-would then drop the records that could replace these.
+A collector that wrote on top of a damaged ledger would give receipts beside rows that nobody can trust.
+Agents would then drop the records that could replace these.
 """
 
 import logging

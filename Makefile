@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test test-core test-programs test-guides test-faults test-hostile fuzz check lint types imports house house-walk house-check servers bench-floor bench-truth bench-truth-full bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor simulate-lines lock sbom clean
+.PHONY: help install demo test test-core test-programs test-guides test-faults test-hostile fuzz check lint types imports house house-walk house-check servers bench-floor bench-truth bench-truth-full bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor simulate-lines schema lock sbom clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -111,6 +111,9 @@ simulate-floor: $(STAMP)  ## false condemnations of 6,000 sites, and how soon a 
 
 simulate-lines: $(STAMP)  ## error rates of floor verdicts on lines whose path or rate changes (RUNS=4 each, SEED=1)
 	$(BIN)/python -m tests.agent.probes.floor.error_rates --runs $(or $(RUNS),4) --seed $(or $(SEED),1)
+
+schema: $(STAMP)  ## write docs/measure.schema.json, the schema of `measure --json`, from the records
+	$(BIN)/python -c 'from agent.report import document; print(document.schema_text(), end="")' > docs/measure.schema.json
 
 lock: $(STAMP) $(TOOLS)  ## write constraints.txt and, with hashes, requirements.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable --all --exclude pip > constraints.txt

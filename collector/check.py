@@ -14,7 +14,7 @@ from collector.model.inventory import InventoryError
 from collector.service.inventory_file import InventoryFile
 from collector.settings import CollectorSettings, WebSettings
 from host.clock import Clock
-from host.exits import Exit
+from host.exits import Exit, code_of
 from host.finding import CheckFinding
 from host.lock import is_held
 from host.units import counted
@@ -40,7 +40,7 @@ def _check_inventory(settings: CollectorSettings) -> Iterator[CheckFinding]:
         file.load()
     except InventoryError as error:
         for problem in error.problems:
-            yield CheckFinding("inventory", problem, Exit.CONFIGURATION)
+            yield CheckFinding("inventory", problem, code_of(error))
         return
     default = inventory.DEFAULT_FLOOR_BPS
     special = sum((site.floor_down, site.floor_up) != (default, default) for site in file.sites.values())
@@ -117,7 +117,7 @@ async def _check_broker(settings: CollectorSettings) -> CheckFinding:
             clock_synchronised=lambda: Clock().read().synchronised,
         )
     except BrokerError as error:
-        return CheckFinding("broker", str(error), Exit.CONFIGURATION)
+        return CheckFinding("broker", str(error), code_of(error))
     problem = await _connect(session, connected)
     if problem is None:
         broker = settings.broker

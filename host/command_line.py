@@ -11,7 +11,7 @@ from contextlib import suppress
 from importlib import metadata
 from typing import NoReturn, TextIO, TypeVar
 
-from host.exits import Exit
+from host.exits import Exit, code_of
 from host.settings import SettingsError
 
 Value = TypeVar("Value")
@@ -79,7 +79,7 @@ def run(main: Callable[[Sequence[str]], int], program: str) -> NoReturn:
         # Here and not at exit: an error of the last write must still become an exit code.
         sys.stdout.flush()
     except SettingsError as error:
-        code = _complain(program, str(error), Exit.CONFIGURATION)
+        code = _complain(program, str(error), code_of(error))
     except KeyboardInterrupt:
         code = Exit.INTERRUPTED
     except BrokenPipeError:

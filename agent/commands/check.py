@@ -29,7 +29,7 @@ from agent.task.task import ProbeContext, Task
 from agent.train.peer_address import peer_answers
 from host import load, log
 from host.clock import Clock
-from host.exits import Exit
+from host.exits import Exit, code_of
 from host.finding import CheckFinding, exit_code, print_finding
 from host.settings import SettingsError, belonging_to
 from host.units import Seconds, megabits
@@ -68,7 +68,7 @@ def main(path: Path) -> int:
             become_owner_of_files(chosen)
             context = wiring.probe_context(chosen, Clock().read)
     except SettingsError as error:
-        return print_finding(CheckFinding("settings", str(error), Exit.CONFIGURATION))
+        return print_finding(CheckFinding("settings", str(error), code_of(error)))
     print_finding(CheckFinding("settings", f"{path}: site {chosen.site}"))
     return asyncio.run(_tell_all(context))
 
@@ -335,7 +335,7 @@ async def broker(chosen: AgentSettings, addresses: HostAddresses | None = None) 
             addresses=addresses,
         )
     except BrokerError as error:
-        return CheckFinding("broker", str(error), Exit.CONFIGURATION)
+        return CheckFinding("broker", str(error), code_of(error))
     connecting = asyncio.create_task(session.run())
     undecided = session.problem
     try:

@@ -60,6 +60,11 @@ def line(record: Record) -> ReportLine:
     )
 
 
+def is_open_outage(record: Record) -> bool:
+    """True for the record of an outage that had not ended when it was made."""
+    return isinstance(record, ReachabilityMeasurement) and bool(record.values) and record.values.end is None
+
+
 def sentence(record: Record) -> str:
     """A measurement as one line of a log."""
     found = line(record)
@@ -83,6 +88,8 @@ def _tone(record: Record) -> Tone:
     newer = isinstance(record, UnknownMeasurement) and record.probe in BY_NAME
     if record.outcome is not Outcome.OK or newer:
         return Tone.NEITHER
+    if is_open_outage(record):
+        return Tone.FAIL
     if not isinstance(record, FloorMeasurement):
         return Tone.MEASURED
     verdict = record.values.verdict if record.values else None
@@ -92,7 +99,7 @@ def _tone(record: Record) -> Tone:
 def _verdict(record: Record) -> str:
     if isinstance(record, FloorMeasurement) and record.values and record.outcome is Outcome.OK:
         return str(record.values.verdict)
-    if isinstance(record, ReachabilityMeasurement) and record.values and record.values.end is None:
+    if is_open_outage(record):
         return "outage"  # the asking went well, what it found did not
     return str(record.outcome)
 
@@ -107,6 +114,9 @@ def _figures(record: Record) -> str:
 
 def _advice(record: Record) -> str:
     """The probe's own words where it found some, and whose fault the failure is."""
+    if isinstance(record, ReachabilityMeasurement) and record.values and record.values.end is None:
+        remedy = remedies.outage_advice(record.values)
+        return f"{record.detail} ({remedy})" if record.detail else remedy
     if record.failure is None:
         return record.detail
     if isinstance(record.failure, Failure):

@@ -214,7 +214,7 @@ def test_measure_reports_why_a_probe_has_no_task(
 def test_a_missing_key_is_reported_with_the_settings_file(tmp_path: Path, verb: str) -> None:
     path = agent_file(tmp_path, peer={"key_file": f"{tmp_path}/none"})
     done = call(verb, path)
-    assert done.returncode == 78
+    assert done.returncode == 73
     assert f": {path}: peer.key_file: {tmp_path}/none: no such file: " in done.stdout + done.stderr
 
 
@@ -318,7 +318,7 @@ def test_a_wrong_call_is_reported() -> None:
 def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     done = call("run", tmp_path / "none.yaml")
     expected = f"plancher-agent: {tmp_path}/none.yaml: no such file: give the path of a settings file\n"
-    assert (done.returncode, done.stderr) == (78, expected)
+    assert (done.returncode, done.stderr) == (73, expected)
 
 
 def test_the_example_is_valid_and_has_the_defaults(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from wire.records import (
     FloorMeasurement,
     Outcome,
     ReachabilityMeasurement,
+    ReachabilityValues,
     Record,
     UnknownMeasurement,
     Verdict,
@@ -60,9 +61,11 @@ def line(record: Record) -> ReportLine:
     )
 
 
-def is_open_outage(record: Record) -> bool:
-    """True for the record of an outage that had not ended when it was made."""
-    return isinstance(record, ReachabilityMeasurement) and bool(record.values) and record.values.end is None
+def open_outage(record: Record) -> ReachabilityValues | None:
+    """Outage that had not ended when it was recorded; None for every other record."""
+    if isinstance(record, ReachabilityMeasurement) and record.values and record.values.end is None:
+        return record.values
+    return None
 
 
 def sentence(record: Record) -> str:
@@ -88,7 +91,7 @@ def _tone(record: Record) -> Tone:
     newer = isinstance(record, UnknownMeasurement) and record.probe in BY_NAME
     if record.outcome is not Outcome.OK or newer:
         return Tone.NEITHER
-    if is_open_outage(record):
+    if open_outage(record):
         return Tone.FAIL
     if not isinstance(record, FloorMeasurement):
         return Tone.MEASURED
@@ -99,7 +102,7 @@ def _tone(record: Record) -> Tone:
 def _verdict(record: Record) -> str:
     if isinstance(record, FloorMeasurement) and record.values and record.outcome is Outcome.OK:
         return str(record.values.verdict)
-    if is_open_outage(record):
+    if open_outage(record):
         return "outage"  # the asking went well, what it found did not
     return str(record.outcome)
 
@@ -114,8 +117,8 @@ def _figures(record: Record) -> str:
 
 def _advice(record: Record) -> str:
     """The probe's own words where it found some, and whose fault the failure is."""
-    if isinstance(record, ReachabilityMeasurement) and record.values and record.values.end is None:
-        remedy = remedies.outage_advice(record.values)
+    if outage := open_outage(record):
+        remedy = remedies.outage_advice(outage)
         return f"{record.detail} ({remedy})" if record.detail else remedy
     if record.failure is None:
         return record.detail

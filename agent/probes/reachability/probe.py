@@ -68,10 +68,8 @@ class ReachabilitySnapshot(Struct, frozen=True):
             name = f"first hop beyond {self.hop_name}" if self.hop_name else "first hop beyond"
             parts.append(f"{name} {_word(self.first_hop)}")
         for target, answers in ((Target.PEER, self.peer), (Target.BROKER, self.broker)):
-            name = self.nameless.get(target)
-            parts.append(
-                f"{target} {_word(answers)}" if name is None else f"{target} {name} does not resolve"
-            )
+            host = self.nameless.get(target)
+            parts.append(f"{target} {host} does not resolve" if host else f"{target} {_word(answers)}")
         return ", ".join(parts)
 
 

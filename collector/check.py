@@ -17,7 +17,7 @@ from host.clock import Clock
 from host.exits import Exit, code_of
 from host.finding import CheckFinding
 from host.lock import is_held
-from host.units import counted
+from host.units import counted, megabits
 from net.addresses.host_text import is_loopback
 from net.broker_rules import unprotected
 from net.mqtt import BrokerError, Session
@@ -45,7 +45,8 @@ def _check_inventory(settings: CollectorSettings) -> Iterator[CheckFinding]:
     default = inventory.DEFAULT_FLOOR_BPS
     special = sum((site.floor_down, site.floor_up) != (default, default) for site in file.sites.values())
     sites = counted(len(file.sites), "site")
-    yield CheckFinding("inventory", f"{settings.inventory}: {sites}, {special} with a floor of their own")
+    usual = f"{special} with a floor other than {megabits(default)} Mbit/s"
+    yield CheckFinding("inventory", f"{settings.inventory}: {sites}, {usual}")
 
 
 def _check_ledger(path: Path) -> CheckFinding:

@@ -238,6 +238,8 @@ async def peer_name(context: ProbeContext) -> CheckFinding:
     if not known:
         text = f"{host}: no answer within {LOOKUP_WITHIN_S:.0f} s: the site's DNS does not answer"
         return CheckFinding("peer's name", text, Exit.UNAVAILABLE)
+    if addresses.is_literal:
+        return CheckFinding("peer's name", f"{host}, an address")
     return CheckFinding("peer's name", f"{host} is {', '.join(known)}")
 
 
@@ -296,14 +298,13 @@ async def peer_udpstp(context: ProbeContext) -> CheckFinding:
 async def reachability(context: ProbeContext) -> CheckFinding:
     """Poll the targets of the outage rules. An outage of now is a note: other findings show it, too."""
     found = await ReachabilityProbe(context).look()
+    if found.outage is not None:
+        text = f"{found}: outage, {remedies.outage_advice(found.outage)}"
+        return CheckFinding("reachability", text, note=True)
     if found.egress.kind is not EgressKind.DIRECT and not found.first_hop:
         text = f"{found}: the cause of an outage may stay unknown"
         return CheckFinding("reachability", text, note=True)
-    if found.outage is not None:
-        return CheckFinding(
-            "reachability", f"{found}: outage, {remedies.outage_advice(found.outage)}", note=True
-        )
-    return CheckFinding("reachability", str(found), note=not (found.peer and found.broker))
+    return CheckFinding("reachability", str(found), note=found.failure is not None)
 
 
 async def path(context: ProbeContext) -> CheckFinding:

@@ -36,6 +36,9 @@ class Tone(StrEnum):
 
 _FIGURES = {probe.record: probe.figures for probe in PROBES.values()} | dict(WITHOUT_PROBE)
 
+# Verdict of an outage that had not ended.
+OPEN_OUTAGE = "outage"
+
 # Epoch and seq of a measurement that is shown and not kept: identities are the journal's to give.
 NO_IDENTITY = ("0" * 16, 1)
 
@@ -103,7 +106,7 @@ def _verdict(record: Record) -> str:
     if isinstance(record, FloorMeasurement) and record.values and record.outcome is Outcome.OK:
         return str(record.values.verdict)
     if open_outage(record):
-        return "outage"  # the asking went well, what it found did not
+        return OPEN_OUTAGE  # the asking went well, what it found did not
     return str(record.outcome)
 
 

@@ -74,11 +74,11 @@ MBIT_8 = "floor 8.00 Mbit/s"
     ),
     (
         OUTAGE,
-        ("reachability", Tone.FAIL, "outage", "outage, cause broker",
+        ("reachability", Tone.FAIL, "outage", "cause broker",
          f"broker does not answer ({OUTAGES[Cause.BROKER]})"),
     ),
     (replace(OUTAGE, detail=""),
-     ("reachability", Tone.FAIL, "outage", "outage, cause broker", OUTAGES[Cause.BROKER])),
+     ("reachability", Tone.FAIL, "outage", "cause broker", OUTAGES[Cause.BROKER])),
     (
         replace(OUTAGE, values=replace(OUTAGE.values, end=OUTAGE.values.begin, end_error_us=1)),
         ("reachability", Tone.MEASURED, "ok", "outage over after 0 s, cause broker", OUTAGE.detail),

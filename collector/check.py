@@ -65,6 +65,10 @@ def _check_ledger(path: Path) -> CheckFinding:
         not path.stat().st_size
     ):  # left by an interrupted start; opening it for writing would create its tables
         return CheckFinding("ledger", f"{path}: empty; its tables will be created")
+    if not all(os.access(place, os.W_OK) for place in (path, path.parent)):
+        # SQLite opens a file that it may not write, and says so only at the first change.
+        text = f"{path}: this user may not write it, or its file system is read-only"
+        return CheckFinding("ledger", text, Exit.CANNOT_CREATE)
     engine = connect(path, writing=True)
     try:
         schema = prepare(engine, path, upgrading=False)

@@ -15,6 +15,7 @@ from host.exits import Exit, code_of
 from host.settings import SettingsError
 
 Value = TypeVar("Value")
+_LONGEST_NAME = 200
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
@@ -85,6 +86,9 @@ def run(main: Callable[[Sequence[str]], int], program: str) -> NoReturn:
     except BrokenPipeError:
         # The reader has gone.
         code = Exit.BROKEN_PIPE
+    except UnicodeEncodeError as error:
+        # Of all texts that are encoded, only paths may be such that they cannot be.
+        code = _complain(program, _explain(error), Exit.CONFIGURATION)
     except OSError as error:
         if error.errno not in _FULL:
             code = _report_bug(program)
@@ -105,6 +109,12 @@ def _prepare_output() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 -- until the end
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _explain(error: UnicodeEncodeError) -> str:
+    name = ascii(error.object)[:_LONGEST_NAME]
+    text = f"{name}: a name that {sys.getfilesystemencoding()}, the encoding of this system, does not have"
+    return f"{text}: rename it, or set LC_ALL=C.UTF-8"
 
 
 def _finish(stream: TextIO) -> None:

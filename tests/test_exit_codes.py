@@ -1,7 +1,12 @@
-"""Exit codes of the three programs: the table of the README, held against the real commands."""
+"""Exit codes of the three programs: the table of the README, held against the real commands.
+
+No terminal and no full disk makes a command end with an internal error.
+"""
 
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -48,8 +53,8 @@ def documents(here: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def call(here: Path, program: str, changed: dict[str, object], *arguments: str) -> tuple[int, str]:
-    """Run ``program`` with its settings, some of them ``changed``; return exit code and output."""
+def written(here: Path, program: str, changed: dict[str, object]) -> None:
+    """Write the settings of ``program``, some of them ``changed``, and an inventory."""
     document = documents(here)[program]
     for name, part in changed.items():
         merged = {**document.get(name, {}), **part} if isinstance(part, dict) else part
@@ -58,8 +63,17 @@ def call(here: Path, program: str, changed: dict[str, object], *arguments: str) 
     settings = json.dumps(document).replace("{here}", str(here))
     (here / "it.yaml").write_text(settings)
     (here / "is.html").mkdir(exist_ok=True)
-    command = [sys.executable, "-m", program, *(one.replace("{here}", str(here)) for one in arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
+
+
+def command(here: Path, program: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", program, *(one.replace("{here}", str(here)) for one in arguments)]
+
+
+def call(here: Path, program: str, changed: dict[str, object], *arguments: str) -> tuple[int, str]:
+    """Run ``program`` with its settings, some of them ``changed``; return exit code and output."""
+    written(here, program, changed)
+    called = command(here, program, *arguments)
+    done = subprocess.run(called, capture_output=True, text=True, timeout=120, cwd=ROOT)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -125,3 +139,64 @@ def test_the_readme_lists_each_code_of_the_programs() -> None:
     listed = re.findall(r"^\| (\d+) \| ", (ROOT / "README.md").read_text(), re.MULTILINE)
     signals = {Exit.INTERRUPTED, Exit.BROKEN_PIPE}
     assert [int(one) for one in listed] == [code for code in Exit if code not in signals]
+
+
+EACH = [
+    ("agent", "check", IT), ("agent", "status", IT), ("agent", "status", IT, "--json"),
+    ("agent", "measure", IT, "--probe", "stamp"), ("agent", "measure", IT, "--probe", "stamp", "--json"),
+    ("agent", "run", NONE), ("peer", "check", IT), ("peer", "run", NONE), ("collector", "check", IT),
+    ("collector", "run", NONE), ("collector", "ledger", "create", "{here}/ledger.db"),
+    ("collector", "ledger", "verify", "{here}/none.db"), ("collector", "pki", "{here}/pki", "--site", "A"),
+]  # fmt: skip
+# Neither C.UTF-8 nor Python's own UTF-8 mode takes the place of this terminal.
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+
+
+@pytest.mark.parametrize(("program", "arguments"), [(first, more) for first, *more in EACH])
+def test_an_ascii_terminal_is_no_internal_error(tmp_path: Path, program: str, arguments: list[str]) -> None:
+    """Also where the names of files and folders cannot be written in ASCII."""
+    here = tmp_path / "Besançon “été”"
+    here.mkdir()
+    written(here, program, {})
+    called = command(here, program, *arguments)
+    done = subprocess.run(called, capture_output=True, text=True, env=os.environ | ASCII, cwd=ROOT)
+    assert done.returncode in set(Exit) - {Exit.SOFTWARE}, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("program", "arguments"), [(first, more) for first, *more in EACH])
+def test_a_full_disk_below_the_output_is_no_internal_error(
+    tmp_path: Path, program: str, arguments: list[str]
+) -> None:
+    written(tmp_path, program, {})
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command(tmp_path, program, *arguments), stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        )
+    assert (done.returncode, "Traceback" in done.stderr) == (Exit.CANNOT_CREATE, False), done.stderr
+
+
+FILL = "mount -t tmpfs -o size=64k none {here}/full && head -c 1M /dev/zero > {here}/full/rest; exec {called}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system: root alone may do that")
+@pytest.mark.parametrize(("program", "changed", "arguments", "code"), [
+    ("agent", {"journal": {"path": "{here}/full/journal.db"}}, ("check", IT), Exit.CANNOT_CREATE),
+    ("agent", {"journal": {"path": "{here}/full/journal.db"}}, ("status", IT), Exit.FAIL),
+    ("agent", {"journal": {"path": "{here}/full/journal.db"}}, ("measure", IT, "--probe", "stamp"),
+     Exit.UNDECIDED),
+    ("peer", {"tests": {"path": "{here}/full/tests.db"}}, ("check", IT), Exit.UNAVAILABLE),
+    ("collector", {"ledger": {"path": "{here}/full/ledger.db"}}, ("run", IT), Exit.CANNOT_CREATE),
+    ("collector", {}, ("ledger", "create", "{here}/full/ledger.db"), Exit.CANNOT_CREATE),
+    ("collector", {}, ("pki", "{here}/full", "--site", "A"), Exit.CANNOT_CREATE),
+])  # fmt: skip
+def test_a_full_folder_is_no_internal_error(
+    tmp_path: Path, program: str, changed: dict[str, object], arguments: tuple[str, ...], code: Exit
+) -> None:
+    (tmp_path / "full").mkdir()
+    written(tmp_path, program, changed)
+    called = FILL.format(here=tmp_path, called=shlex.join(command(tmp_path, program, *arguments)))
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", called], capture_output=True, text=True, cwd=ROOT
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stdout + done.stderr

@@ -1,5 +1,6 @@
 """``plancher-agent status``: state of the agent on this machine, on one screen."""
 
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -151,7 +152,8 @@ def _read_journal(path: Path) -> tuple[Counts | None, list[Record], list[FloorMe
             decoded = [messages.decode_measurement(raw) for raw in journal_store.newest_records(connection)]
             floors = [journal_store.resumable(connection, f"floor-{direction}") for direction in Direction]
     except sqlite3.Error as error:
-        return None, [], [], f"journal: cannot read {path} ({error}): are you the agent's user?"
+        hint = "" if os.access(path, os.R_OK) else ": are you the agent's user?"
+        return None, [], [], f"journal: cannot read {path} ({error}){hint}"
     standing = [messages.decode_measurement(raw) for raw in floors if raw is not None]
     return (
         counts,

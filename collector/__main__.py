@@ -214,7 +214,7 @@ def _complain(text: str, code: Exit) -> Exit:
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    command_line.run(command, PROGRAM)
+    command_line.run(command, PROGRAM, "plancher[collector]")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from contextlib import suppress
 from importlib import metadata
 from typing import NoReturn, TextIO, TypeVar
 
+from host import entry
 from host.exits import Exit, code_of
 from host.settings import SettingsError
 
@@ -69,9 +70,10 @@ def reader(read: Callable[[str], Value]) -> Callable[[str], Value]:
     return wrapped
 
 
-def run(main: Callable[[Sequence[str]], int], program: str) -> NoReturn:
+def run(main: Callable[[Sequence[str]], int], program: str, distribution: str = "plancher") -> NoReturn:
     """Run ``main`` with the command line and exit with its code; known errors become one line.
 
+    ``distribution`` is what to install where a package is missing, with its extra.
     An internal error shows its traceback and exits with ``Exit.SOFTWARE``: Python's own 1 is a verdict here.
     """
     _prepare_output()
@@ -89,6 +91,10 @@ def run(main: Callable[[Sequence[str]], int], program: str) -> NoReturn:
     except UnicodeEncodeError as error:
         # Of all texts that are encoded, only paths may be such that they cannot be.
         code = _complain(program, _explain(error), Exit.CONFIGURATION)
+    except ImportError as error:
+        # A package that only some commands need: ``host.entry`` imported the others before.
+        problem = entry.missing(error, distribution)
+        code = _report_bug(program) if problem is None else _complain(program, problem, Exit.UNAVAILABLE)
     except OSError as error:
         if error.errno not in _FULL:
             code = _report_bug(program)

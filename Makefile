@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test test-core test-programs test-guides test-faults test-hostile fuzz check lint types imports house house-walk house-check servers bench-floor bench-truth bench-truth-full bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor simulate-lines lock sbom clean
+.PHONY: help install demo test test-core test-programs test-guides test-faults test-hostile fuzz check lint types imports house house-walk house-check servers bench-floor bench-truth bench-truth-full bench-agent bench-install bench-collector bench-outages bench-load bench-accuracy simulate-floor simulate-lines schema lock sbom clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -95,6 +95,9 @@ bench-truth-full: $(STAMP)  ## the same of every shape: two hours
 bench-agent: $(STAMP)  ## what the resident agent weighs, all probes on, over TLS
 	$(BIN)/python -m lab.bench.agent
 
+bench-install: $(STAMP)  ## the disk space of an agent's installation, with scapy and cryptography apart
+	$(BIN)/python -m lab.bench.install
+
 bench-collector: $(STAMP)  ## measurements a second and the metrics page of 6,000 sites, beside the obvious way
 	$(BIN)/python -m lab.bench.collector
 
@@ -112,6 +115,9 @@ simulate-floor: $(STAMP)  ## false condemnations of 6,000 sites, and how soon a 
 
 simulate-lines: $(STAMP)  ## error rates of floor verdicts on lines whose path or rate changes (RUNS=4 each, SEED=1)
 	$(BIN)/python -m tests.agent.probes.floor.error_rates --runs $(or $(RUNS),4) --seed $(or $(SEED),1)
+
+schema: $(STAMP)  ## write docs/measure.schema.json, the schema of `measure --json`, from the records
+	$(BIN)/python -c 'from agent.report import document; print(document.schema_text(), end="")' > docs/measure.schema.json
 
 lock: $(STAMP) $(TOOLS)  ## write constraints.txt and, with hashes, requirements.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable --all --exclude pip > constraints.txt

@@ -16,10 +16,10 @@ PROGRAM = "plancher-agent"
 DEFAULT_FILE = "agent.yaml"
 MEASURE = "measure once, now, and show the result"
 MEASURE_AT_LENGTH = (
-    f"{MEASURE}; exit 0: pass, or measured where there is no floor; 1: fail; 2: undecided. Without"
-    " --probe it measures floor and STAMP. By name only: capacity, which fills the line and may cost hundreds"
-    " of megabytes, within its budget; path, which needs the capability CAP_NET_RAW; interface, which takes a"
-    " minute; and reachability, which reports which devices and services answer."
+    f"{MEASURE}; exit 0: pass, or measured where there is no floor; 1: fail, or an outage; 2: undecided."
+    " Without --probe it measures floor and STAMP. By name only: capacity, which fills the line and may cost"
+    " hundreds of megabytes, within its budget; path, which needs the capability CAP_NET_RAW; interface,"
+    " which takes a minute; and reachability, which reports which devices and services answer."
 )
 
 

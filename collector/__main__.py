@@ -22,7 +22,7 @@ from collector.service.service import CollectorService, now_us
 from collector.settings import CollectorSettings
 from host import command_line, log, rights
 from host.command_line import Parser
-from host.exits import Exit
+from host.exits import Exit, code_of
 from host.finding import CODES, CheckFinding, exit_code, print_finding
 from host.notify import Notifier
 from host.settings import SettingsError, belonging_to
@@ -110,9 +110,9 @@ def _run(options: Namespace) -> Exit:
     try:
         asyncio.run(_until_stopped(CollectorService(chosen, unchecked=options.unchecked)))
     except InventoryError as error:
-        return _complain(str(error), Exit.CONFIGURATION)
+        return _complain(str(error), code_of(error))
     except BrokerError as error:
-        return _complain(f"{options.file}: {error}", Exit.CONFIGURATION)
+        return _complain(f"{options.file}: {error}", code_of(error))
     except LedgerError as error:
         return _complain(str(error), Exit.CANNOT_CREATE)
     except OSError as error:
@@ -146,7 +146,7 @@ def _check(options: Namespace) -> Exit:
     try:
         chosen = _load(options.file)
     except SettingsError as error:
-        return print_finding(CheckFinding("settings", str(error), Exit.CONFIGURATION))
+        return print_finding(CheckFinding("settings", str(error), code_of(error)))
     print_finding(CheckFinding("settings", str(options.file)))
     return exit_code([print_finding(finding) for finding in check(chosen)])
 
@@ -217,7 +217,7 @@ def _complain(text: str, code: Exit) -> Exit:
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    command_line.run(command, PROGRAM)
+    command_line.run(command, PROGRAM, "plancher[collector]")
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ from collector.model.inventory import InventoryError
 from collector.service.inventory_file import InventoryFile
 from collector.settings import CollectorSettings, WebSettings
 from host.clock import Clock
-from host.exits import Exit
+from host.exits import Exit, code_of
 from host.finding import CheckFinding
 from host.lock import is_held
-from host.units import counted
+from host.units import counted, megabits
 from net.addresses.host_text import is_loopback
 from net.broker_rules import unprotected
 from net.mqtt import BrokerError, Session
@@ -40,12 +40,13 @@ def _check_inventory(settings: CollectorSettings) -> Iterator[CheckFinding]:
         file.load()
     except InventoryError as error:
         for problem in error.problems:
-            yield CheckFinding("inventory", problem, Exit.CONFIGURATION)
+            yield CheckFinding("inventory", problem, code_of(error))
         return
     default = inventory.DEFAULT_FLOOR_BPS
     special = sum((site.floor_down, site.floor_up) != (default, default) for site in file.sites.values())
     sites = counted(len(file.sites), "site")
-    yield CheckFinding("inventory", f"{settings.inventory}: {sites}, {special} with a floor of their own")
+    usual = f"{special} with a floor other than {megabits(default)} Mbit/s"
+    yield CheckFinding("inventory", f"{settings.inventory}: {sites}, {usual}")
 
 
 def _check_ledger(path: Path) -> CheckFinding:
@@ -64,6 +65,10 @@ def _check_ledger(path: Path) -> CheckFinding:
         not path.stat().st_size
     ):  # left by an interrupted start; opening it for writing would create its tables
         return CheckFinding("ledger", f"{path}: empty; its tables will be created")
+    if not all(os.access(place, os.W_OK) for place in (path, path.parent)):
+        # SQLite opens a file that it may not write, and says so only at the first change.
+        text = f"{path}: this user may not write it, or its file system is read-only"
+        return CheckFinding("ledger", text, Exit.CANNOT_CREATE)
     engine = connect(path, writing=True)
     try:
         schema = prepare(engine, path, upgrading=False)
@@ -117,7 +122,7 @@ async def _check_broker(settings: CollectorSettings) -> CheckFinding:
             clock_synchronised=lambda: Clock().read().synchronised,
         )
     except BrokerError as error:
-        return CheckFinding("broker", str(error), Exit.CONFIGURATION)
+        return CheckFinding("broker", str(error), code_of(error))
     problem = await _connect(session, connected)
     if problem is None:
         broker = settings.broker

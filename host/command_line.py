@@ -11,10 +11,12 @@ from contextlib import suppress
 from importlib import metadata
 from typing import NoReturn, TextIO, TypeVar
 
-from host.exits import Exit
+from host import entry
+from host.exits import Exit, code_of
 from host.settings import SettingsError
 
 Value = TypeVar("Value")
+_LONGEST_NAME = 200
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
@@ -68,9 +70,10 @@ def reader(read: Callable[[str], Value]) -> Callable[[str], Value]:
     return wrapped
 
 
-def run(main: Callable[[Sequence[str]], int], program: str) -> NoReturn:
+def run(main: Callable[[Sequence[str]], int], program: str, distribution: str = "plancher") -> NoReturn:
     """Run ``main`` with the command line and exit with its code; known errors become one line.
 
+    ``distribution`` is what to install where a package is missing, with its extra.
     An internal error shows its traceback and exits with ``Exit.SOFTWARE``: Python's own 1 is a verdict here.
     """
     _prepare_output()
@@ -79,12 +82,19 @@ def run(main: Callable[[Sequence[str]], int], program: str) -> NoReturn:
         # Here and not at exit: an error of the last write must still become an exit code.
         sys.stdout.flush()
     except SettingsError as error:
-        code = _complain(program, str(error), Exit.CONFIGURATION)
+        code = _complain(program, str(error), code_of(error))
     except KeyboardInterrupt:
         code = Exit.INTERRUPTED
     except BrokenPipeError:
         # The reader has gone.
         code = Exit.BROKEN_PIPE
+    except UnicodeEncodeError as error:
+        # Of all texts that are encoded, only paths may be such that they cannot be.
+        code = _complain(program, _explain(error), Exit.CONFIGURATION)
+    except ImportError as error:
+        # A package that only some commands need: ``host.entry`` imported the others before.
+        problem = entry.missing(error, distribution)
+        code = _report_bug(program) if problem is None else _complain(program, problem, Exit.UNAVAILABLE)
     except OSError as error:
         if error.errno not in _FULL:
             code = _report_bug(program)
@@ -105,6 +115,12 @@ def _prepare_output() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 -- until the end
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _explain(error: UnicodeEncodeError) -> str:
+    name = ascii(error.object)[:_LONGEST_NAME]
+    text = f"{name}: a name that {sys.getfilesystemencoding()}, the encoding of this system, does not have"
+    return f"{text}: rename it, or set LC_ALL=C.UTF-8"
 
 
 def _finish(stream: TextIO) -> None:

@@ -7,7 +7,7 @@ from host.exits import Exit
 
 CODES = (
     f"exit {Exit.OK:d}: nothing is wrong; else by the first fault: {Exit.CONFIGURATION:d} settings,"
-    f" {Exit.CANNOT_CREATE:d} files, {Exit.UNAVAILABLE:d} no answer"
+    f" {Exit.CANNOT_CREATE:d} files that cannot be read or written, {Exit.UNAVAILABLE:d} no answer"
 )
 
 

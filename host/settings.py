@@ -42,11 +42,14 @@ _SCALARS = {"int", "float", "bool", "date", "datetime"}
 
 
 def load(path: Path, kind: type[Settings]) -> Settings:
-    """Read ``path`` as ``kind``. Raises SettingsError, whose text is one line for people."""
+    """Read ``path`` as ``kind``. Raises SettingsError, whose text is one line for people.
+
+    Its cause is an OSError if the file cannot be read.
+    """
     try:
         return convert(_parse(_read(path)), kind)
     except SettingsError as error:
-        raise SettingsError(f"{path}: {_cut(str(error))}") from None
+        raise SettingsError(f"{path}: {_cut(str(error))}") from error.__cause__
 
 
 @contextmanager
@@ -55,7 +58,7 @@ def belonging_to(path: Path) -> Iterator[None]:
     try:
         yield
     except SettingsError as error:
-        raise SettingsError(f"{path}: {error}") from None
+        raise SettingsError(f"{path}: {error}") from error.__cause__
 
 
 def convert(document: object, kind: type[Settings]) -> Settings:
@@ -76,12 +79,12 @@ def _read(path: Path) -> str:
             raise SettingsError(f"larger than {MAX_FILE_BYTES} bytes: this is no settings file")
         # Windows' editors begin a text file with a byte order mark.
         return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise SettingsError("no such file: give the path of a settings file") from None
+    except FileNotFoundError as error:
+        raise SettingsError("no such file: give the path of a settings file") from error
     except UnicodeDecodeError:
         raise SettingsError("not UTF-8 text: this is no settings file") from None
     except OSError as error:
-        raise SettingsError(f"cannot be read: {error.strerror}") from None
+        raise SettingsError(f"cannot be read: {error.strerror}") from error
 
 
 def _parse(text: str) -> object:

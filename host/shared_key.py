@@ -16,7 +16,7 @@ def read_private(place: str, path: Path, source: str) -> str:
     """Read a file that no other user may read.
 
     ``source`` is the advice for a missing file. Raises SettingsError, whose text begins with ``place``, the
-    setting that names the file.
+    setting that names the file. Its cause is an OSError if the file cannot be read.
     """
     try:
         if path.stat().st_mode & 0o077:
@@ -25,14 +25,14 @@ def read_private(place: str, path: Path, source: str) -> str:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise SettingsError(f"{place}: {path}: not text: this is no key file") from None
-    except FileNotFoundError:
-        raise SettingsError(f"{place}: {path}: no such file: {source} (and chmod 600)") from None
-    except PermissionError:
+    except FileNotFoundError as error:
+        raise SettingsError(f"{place}: {path}: no such file: {source} (and chmod 600)") from error
+    except PermissionError as error:
         raise SettingsError(
             f"{place}: {path}: this user may not read it: run as the user to whom it belongs"
-        ) from None
+        ) from error
     except OSError as error:
-        raise SettingsError(f"{place}: {path}: {error.strerror}") from None
+        raise SettingsError(f"{place}: {path}: {error.strerror}") from error
 
 
 def problem(key: str, *, on_loopback: bool) -> str | None:

@@ -84,7 +84,7 @@ def _soak(options: argparse.Namespace) -> Exit:
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    command_line.run(command, PROGRAM)
+    command_line.run(command, PROGRAM, "plancher-lab")
 
 
 def _say(text: str) -> None:

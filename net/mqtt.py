@@ -390,6 +390,6 @@ def _password(broker: Broker) -> str | None:
             raise BrokerError(f"broker.password_file: {path}: others can read it: chmod 600 {path}")
         return path.read_text(encoding="utf-8-sig").strip()
     except OSError as error:
-        raise BrokerError(f"broker.password_file: {path}: {error.strerror}") from None
+        raise BrokerError(f"broker.password_file: {path}: {error.strerror}") from error
     except UnicodeDecodeError:
         raise BrokerError(f"broker.password_file: {path}: not UTF-8 text") from None

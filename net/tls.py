@@ -31,7 +31,10 @@ class Tls(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BrokerError(Exception):
-    """Error in the broker's part of the settings; the text says what is wrong and what to do."""
+    """Error in the broker's part of the settings; the text says what is wrong and what to do.
+
+    Its cause is an OSError if a file cannot be read.
+    """
 
 
 class Credentials:
@@ -78,7 +81,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise BrokerError(
             f"broker.tls.ca: {tls.ca}: no usable authority certificate ({_why(error)})"
-        ) from None
+        ) from _unread(error)
     if tls.key and not tls.certificate:
         raise BrokerError("broker.tls.key: of no use without broker.tls.certificate")
     if tls.certificate:
@@ -89,7 +92,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
         except (OSError, ssl.SSLError) as error:
             raise BrokerError(
                 f"broker.tls.certificate: {tls.certificate}: not usable ({_why(error)})"
-            ) from None
+            ) from _unread(error)
     return context
 
 
@@ -116,6 +119,11 @@ def _stamp(path: Path) -> tuple[int, ...] | None:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+
+def _unread(error: OSError) -> OSError | None:
+    """Error of a file that cannot be read; None where its content is not usable."""
+    return None if isinstance(error, ssl.SSLError) else error
 
 
 def _why(error: Exception) -> str:

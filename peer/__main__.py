@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from host import command_line, log, rights
-from host.exits import Exit
+from host.exits import Exit, code_of
 from host.finding import CODES, CheckFinding, exit_code, print_finding
 from host.notify import Notifier
 from host.settings import SettingsError, belonging_to
@@ -71,7 +71,7 @@ def _run(path: Path) -> Exit:
     except JournalError as error:
         return _complain(f"{path}: tests.path: {error}", Exit.CANNOT_CREATE)
     except BrokerError as error:
-        return _complain(f"{path}: {error}", Exit.CONFIGURATION)
+        return _complain(f"{path}: {error}", code_of(error))
     return Exit.OK
 
 
@@ -99,7 +99,7 @@ def _check(path: Path) -> Exit:
     try:
         chosen, secrets = _load(path)
     except SettingsError as error:
-        return print_finding(CheckFinding("settings", str(error), Exit.CONFIGURATION))
+        return print_finding(CheckFinding("settings", str(error), code_of(error)))
     print_finding(CheckFinding("settings", f"{path}: {chosen.name}, {counted(len(secrets), 'key')}"))
     return exit_code([print_finding(finding) for finding in check.findings(chosen, secrets)])
 

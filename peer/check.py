@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from host.clock import Clock
-from host.exits import Exit
+from host.exits import Exit, code_of
 from host.finding import CheckFinding
 from net.addresses.host_text import is_loopback
 from net.broker_rules import unprotected
@@ -88,7 +88,7 @@ def broker(name: str, chosen: Broker) -> CheckFinding:
         receipts = peer_topic(name, PeerKind.RECEIPTS)
         problem = asyncio.run(_try_broker(chosen, receipts))
     except BrokerError as error:
-        return CheckFinding("broker", str(error), Exit.CONFIGURATION)
+        return CheckFinding("broker", str(error), code_of(error))
     if problem is not None:
         return CheckFinding("broker", problem.removeprefix("broker "), Exit.UNAVAILABLE)
     place = f"{chosen.host}:{chosen.port}: connected"

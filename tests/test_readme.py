@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.settings.sections import JournalSettings
 from tests import servers
 from tests.lanes import LANES
 from tests.processes import accepts, running, wait_until
@@ -47,6 +48,32 @@ def test_the_readme_has_exactly_the_commands_tested_here() -> None:
         ".venv/bin/plancher-agent run agent.yaml",
         "make check",
     ]
+
+
+@pytest.mark.parametrize("word", ["floor", "agent", "peer", "broker", "collector", "ledger", "receipt"])
+def test_the_first_sentence_with_a_word_says_what_it_is(word: str) -> None:
+    [(begin, end)] = [found.span() for found in re.finditer(rf"(?m)^- (The|An|A) \*\*{word}\*\* ", README)]
+    before = README[:begin].replace("plancher-", "")
+    assert not re.search(rf"\b{word}s?\b", before, re.IGNORECASE)
+    assert re.search(r"^[^.]* (is|stores) ", README[end - 1 :])
+
+
+def test_the_sizes_are_those_of_the_settings_and_units() -> None:
+    journal = int(JournalSettings().size)
+    units = {
+        name: (ROOT / f"deploy/systemd/plancher-{name}.service").read_text() for name in ("peer", "collector")
+    }
+    for text in (
+        f"{journal / 1e6:.0f} MB for unsent measurements (`journal.size`)",
+        f"its unit allows {re.findall(r'MemoryMax=([0-9]+)G', units['peer'])[0]} GB of memory",
+        f"its unit allows {re.findall(r'MemoryMax=([0-9]+)G', units['collector'])[0]} GB of memory",
+    ):
+        assert text in README
+
+
+def test_every_link_leads_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", README)
+    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 @pytest.mark.parametrize(

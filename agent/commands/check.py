@@ -29,7 +29,7 @@ from agent.task.task import ProbeContext, Task
 from agent.train.peer_address import peer_answers
 from host import load, log
 from host.clock import Clock
-from host.exits import Exit
+from host.exits import Exit, code_of
 from host.finding import CheckFinding, exit_code, print_finding
 from host.settings import SettingsError, belonging_to
 from host.units import Seconds, megabits
@@ -68,7 +68,7 @@ def main(path: Path) -> int:
             become_owner_of_files(chosen)
             context = wiring.probe_context(chosen, Clock().read)
     except SettingsError as error:
-        return print_finding(CheckFinding("settings", str(error), Exit.CONFIGURATION))
+        return print_finding(CheckFinding("settings", str(error), code_of(error)))
     print_finding(CheckFinding("settings", f"{path}: site {chosen.site}"))
     return asyncio.run(_tell_all(context))
 
@@ -238,6 +238,8 @@ async def peer_name(context: ProbeContext) -> CheckFinding:
     if not known:
         text = f"{host}: no answer within {LOOKUP_WITHIN_S:.0f} s: the site's DNS does not answer"
         return CheckFinding("peer's name", text, Exit.UNAVAILABLE)
+    if addresses.is_literal:
+        return CheckFinding("peer's name", f"{host}, an address")
     return CheckFinding("peer's name", f"{host} is {', '.join(known)}")
 
 
@@ -296,14 +298,13 @@ async def peer_udpstp(context: ProbeContext) -> CheckFinding:
 async def reachability(context: ProbeContext) -> CheckFinding:
     """Poll the targets of the outage rules. An outage of now is a note: other findings show it, too."""
     found = await ReachabilityProbe(context).look()
+    if found.outage is not None:
+        text = f"{found}: outage, {remedies.outage_advice(found.outage)}"
+        return CheckFinding("reachability", text, note=True)
     if found.egress.kind is not EgressKind.DIRECT and not found.first_hop:
         text = f"{found}: the cause of an outage may stay unknown"
         return CheckFinding("reachability", text, note=True)
-    if found.outage is not None:
-        return CheckFinding(
-            "reachability", f"{found}: outage, {remedies.outage_advice(found.outage)}", note=True
-        )
-    return CheckFinding("reachability", str(found), note=not (found.peer and found.broker))
+    return CheckFinding("reachability", str(found), note=found.failure is not None)
 
 
 async def path(context: ProbeContext) -> CheckFinding:
@@ -335,7 +336,7 @@ async def broker(chosen: AgentSettings, addresses: HostAddresses | None = None) 
             addresses=addresses,
         )
     except BrokerError as error:
-        return CheckFinding("broker", str(error), Exit.CONFIGURATION)
+        return CheckFinding("broker", str(error), code_of(error))
     connecting = asyncio.create_task(session.run())
     undecided = session.problem
     try:

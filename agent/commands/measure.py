@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -14,6 +13,7 @@ from agent import configuration
 from agent.commands.searches import Searches
 from agent.probes import PROBES
 from agent.report import measurement as report
+from agent.report.document import MeasureDocument
 from agent.report.measurement import NO_IDENTITY, ReportLine, Tone
 from agent.schedule.runner import Runner, quiet
 from agent.service import wiring
@@ -64,7 +64,8 @@ def main(chosen: AgentSettings, path: Path, selection: Selection, *, json: bool)
     lines = [report.line(record) for record in records]
     verdict = report.overall(lines)
     if json:
-        print(_json(chosen, verdict, records))  # noqa: T201 -- the command's result
+        document = MeasureDocument.of(chosen.site, chosen.peer.host, verdict, records)
+        print(msgspec.json.encode(document).decode())  # noqa: T201 -- the command's result
     else:
         _print(chosen, verdict, lines, searches.did_cost(records) if searches else "")
     return _EXITS[verdict]
@@ -150,20 +151,6 @@ class _Spinner:
 
     def __exit__(self, *_: object) -> None:
         self._status.stop()
-
-
-def _json(chosen: AgentSettings, verdict: Tone, records: list[Measurement]) -> str:
-    measurements: list[dict[str, Any]] = [msgspec.to_builtins(record) for record in records]
-    for fields in measurements:
-        # They identify records of a journal, and these have none.
-        del fields["epoch"], fields["seq"]
-    document = {
-        "site": chosen.site,
-        "peer": chosen.peer.host,
-        "verdict": verdict,
-        "measurements": measurements,
-    }
-    return msgspec.json.encode(document).decode()
 
 
 def _print(chosen: AgentSettings, verdict: Tone, lines: list[ReportLine], cost: str) -> None:

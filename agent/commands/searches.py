@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from agent.probes.capacity import probe as capacity
 from agent.probes.capacity.byte_budget import ByteBudget
 from agent.probes.capacity.probe import CapacityProbe
 from agent.task.task import Probe, ProbeContext, Task
 from host.units import amount, counted
 from wire.records import CapacityMeasurement, ClockReading, Measurement
+
+UNRECORDED = (
+    "not recorded: the file beside the journal cannot be written, and the next search spends it again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +26,11 @@ class Searches:
     @classmethod
     def among(cls, tasks: Mapping[Task, Probe], context: ProbeContext) -> "Searches | None":
         """Searches among ``tasks``, None without any."""
-        each = [probe.worst_case for probe in tasks.values() if isinstance(probe, CapacityProbe)]
+        each = [probe for probe in tasks.values() if isinstance(probe, CapacityProbe)]
         if not each:
             return None
-        return cls(len(each), sum(each), capacity.budget_of(context), context.clock)
+        # The probe's own: on a full disk it alone knows what was spent.
+        return cls(len(each), sum(probe.worst_case for probe in each), each[0].budget, context.clock)
 
     def may_cost(self) -> str:
         """Sentence to print before the first search."""
@@ -43,4 +47,5 @@ class Searches:
             if isinstance(record, CapacityMeasurement)
         )
         left = self.budget.left(self.clock())
-        return f"capacity: used {amount(spent)}, {amount(left.byte_count)} may still be spent; {left.words}"
+        text = f"capacity: used {amount(spent)}, {amount(left.byte_count)} may still be spent; {left.words}"
+        return text if self.budget.is_recorded else f"{text}; {UNRECORDED}"

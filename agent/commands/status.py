@@ -1,5 +1,6 @@
 """``plancher-agent status``: state of the agent on this machine, on one screen."""
 
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import msgspec
 from agent.probes.floor.rules.sequential_test import CHOSEN
 from agent.report import measurement as report
 from agent.report import remedies
-from agent.report.measurement import ReportLine, Tone
+from agent.report.measurement import OPEN_OUTAGE, ReportLine, Tone
 from agent.service import status_file
 from agent.service.status_file import AgentStatus
 from agent.settings.sections import AgentSettings
@@ -20,6 +21,7 @@ from host.exits import Exit
 from host.lock import is_held
 from host.units import counted
 from outbox.journal import file as journal_file
+from outbox.journal import heartbeat
 from outbox.journal import store as journal_store
 from outbox.rows import Counts
 from wire.messages import envelope as messages
@@ -75,11 +77,7 @@ class StatusView:
     def problems(self) -> list[str]:
         """Problems, each with its remedy, most basic first."""
         found = [_not_running(self), self.journal_problem, *_uplink_problems(self)]
-        found += [
-            f"{one.line.task}: {one.line.verdict}: {one.line.advice}"
-            for one in self.results
-            if one.line.tone in (Tone.FAIL, Tone.NEITHER)
-        ]
+        found += [_result_problem(one.line) for one in self.results if self._has_problem(one.line)]
         found += [f"outage, {remedies.outage_advice(one)}" for one in _open_outages(self)]
         found += self.status.findings if self.running and self.status else ()
         seen = self.settings.line_counters.source != "none"
@@ -91,6 +89,13 @@ class StatusView:
             if one.standing is Standing.CONDEMNED
         ]
         return [text for text in found if text]
+
+    def _has_problem(self, line: ReportLine) -> bool:
+        """True for a result that is a problem, and that no other line of problems is about."""
+        if line.verdict == OPEN_OUTAGE and self.running:
+            return False
+        condemned = {f"floor {one.direction}" for one in self.standings if one.standing is Standing.CONDEMNED}
+        return line.tone is Tone.NEITHER or (line.tone is Tone.FAIL and line.task not in condemned)
 
 
 def main(chosen: AgentSettings, *, json: bool) -> int:
@@ -116,8 +121,13 @@ def look(chosen: AgentSettings, now: ClockReading) -> StatusView:
         counts=counts,
         journal_problem=problem,
         results=_newest(records, now),
-        standings=tuple(_stand(record, now) for record in standing),
+        standings=tuple(_stand(record, now) for record in standing if _is_asked_for(chosen, record)),
     )
+
+
+def _is_asked_for(chosen: AgentSettings, record: FloorMeasurement) -> bool:
+    promised = chosen.floor.up if record.direction is Direction.UP else chosen.floor.down
+    return promised is not None
 
 
 def _stand(record: FloorMeasurement, now: ClockReading) -> DirectionStanding:
@@ -142,7 +152,8 @@ def _read_journal(path: Path) -> tuple[Counts | None, list[Record], list[FloorMe
             decoded = [messages.decode_measurement(raw) for raw in journal_store.newest_records(connection)]
             floors = [journal_store.resumable(connection, f"floor-{direction}") for direction in Direction]
     except sqlite3.Error as error:
-        return None, [], [], f"journal: cannot read {path} ({error}): are you the agent's user?"
+        hint = "" if os.access(path, os.R_OK) else ": are you the agent's user?"
+        return None, [], [], f"journal: cannot read {path} ({error}){hint}"
     standing = [messages.decode_measurement(raw) for raw in floors if raw is not None]
     return (
         counts,
@@ -181,8 +192,17 @@ def _not_running(view: StatusView) -> str:
         )
     start = "start its service, or `plancher-agent run`"
     if view.counts is None and not view.journal_problem:
-        return f"the agent never ran: no journal at {view.settings.journal.path}: {start}"
+        journal = Path(view.settings.journal.path)
+        if heartbeat.path_beside(journal).exists():
+            # It lies beside the journal from the first start on.
+            return f"the agent is not running, and its journal {journal} is gone: {start}; it begins another"
+        return f"the agent never ran: no journal at {journal}: {start}"
     return f"the agent is not running: {start}; see its log for why it ended"
+
+
+def _result_problem(line: ReportLine) -> str:
+    parts = (line.task, line.verdict, line.advice or line.figures)
+    return ": ".join(part for part in parts if part)
 
 
 def _open_outages(view: StatusView) -> tuple[ReachabilityValues, ...]:
@@ -317,7 +337,7 @@ def _clock(now: ClockReading) -> str:
 def _next(status: AgentStatus, now: ClockReading) -> str:
     starts = sorted(status.next_starts.items(), key=lambda item: item[1])
     text = [f"{name} in {_span(max(0, wall_us - now.wall_us) / 1e6)}" for name, wall_us in starts]
-    return ", ".join([f"{name} now" for name in status.running] + text)
+    return ", ".join([f"{name} now" for name in status.running] + text) or "nothing is scheduled"
 
 
 def _ago(seconds: float) -> str:

@@ -12,6 +12,7 @@ from wire.records import (
     FloorMeasurement,
     Outcome,
     ReachabilityMeasurement,
+    ReachabilityValues,
     Record,
     UnknownMeasurement,
     Verdict,
@@ -34,6 +35,9 @@ class Tone(StrEnum):
 
 
 _FIGURES = {probe.record: probe.figures for probe in PROBES.values()} | dict(WITHOUT_PROBE)
+
+# Verdict of an outage that had not ended.
+OPEN_OUTAGE = "outage"
 
 # Epoch and seq of a measurement that is shown and not kept: identities are the journal's to give.
 NO_IDENTITY = ("0" * 16, 1)
@@ -60,6 +64,13 @@ def line(record: Record) -> ReportLine:
     )
 
 
+def open_outage(record: Record) -> ReachabilityValues | None:
+    """Outage that had not ended when it was recorded; None for every other record."""
+    if isinstance(record, ReachabilityMeasurement) and record.values and record.values.end is None:
+        return record.values
+    return None
+
+
 def sentence(record: Record) -> str:
     """A measurement as one line of a log."""
     found = line(record)
@@ -83,6 +94,8 @@ def _tone(record: Record) -> Tone:
     newer = isinstance(record, UnknownMeasurement) and record.probe in BY_NAME
     if record.outcome is not Outcome.OK or newer:
         return Tone.NEITHER
+    if open_outage(record):
+        return Tone.FAIL
     if not isinstance(record, FloorMeasurement):
         return Tone.MEASURED
     verdict = record.values.verdict if record.values else None
@@ -92,8 +105,8 @@ def _tone(record: Record) -> Tone:
 def _verdict(record: Record) -> str:
     if isinstance(record, FloorMeasurement) and record.values and record.outcome is Outcome.OK:
         return str(record.values.verdict)
-    if isinstance(record, ReachabilityMeasurement) and record.values and record.values.end is None:
-        return "outage"  # the asking went well, what it found did not
+    if open_outage(record):
+        return OPEN_OUTAGE  # the asking went well, what it found did not
     return str(record.outcome)
 
 
@@ -107,6 +120,9 @@ def _figures(record: Record) -> str:
 
 def _advice(record: Record) -> str:
     """The probe's own words where it found some, and whose fault the failure is."""
+    if outage := open_outage(record):
+        remedy = remedies.outage_advice(outage)
+        return f"{record.detail} ({remedy})" if record.detail else remedy
     if record.failure is None:
         return record.detail
     if isinstance(record.failure, Failure):

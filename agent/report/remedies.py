@@ -42,7 +42,7 @@ OUTAGES: dict[Cause, str] = {
     Cause.DNS: "the site's resolver (DNS): it does not answer, or gives wrong addresses",
     Cause.COLLECTOR: "the collector: whoever runs it is to look at it",
     Cause.AGENT: "this agent: it was not running",
-    Cause.UNKNOWN: "not known: `plancher-agent check` says what of the line can be seen from here",
+    Cause.UNKNOWN: "cause unknown: see who answers and who does not",
 }
 
 IMPOSTOR = (

@@ -26,7 +26,7 @@ from agent.task.context import ProbeContext
 from agent.uplink.uplink import Uplink
 from host import log
 from host.clock import Clock
-from host.exits import Exit
+from host.exits import Exit, code_of
 from host.notify import Notifier
 from net.mqtt import BrokerError
 from outbox.journal.file import JournalError
@@ -43,9 +43,11 @@ def main(given: Handover) -> int:
     try:
         asyncio.run(_run(given))
     except* BrokerError as group:
-        code = _complain(group, Exit.CONFIGURATION)
+        code = code_of(_first(group))
+        logger.error("%s", _first(group))
     except* JournalError as group:
-        code = _complain(group, Exit.CANNOT_CREATE)
+        code = Exit.CANNOT_CREATE
+        logger.error("%s", _first(group))
     return code
 
 
@@ -131,12 +133,11 @@ def _addresses(around: ProbeContext, journal: JournalThread) -> list[AddressWatc
     return [AddressWatch(peer, broker, address_file.path_beside(around.settings.journal.path), journal)]
 
 
-def _complain(group: BaseExceptionGroup[BaseException], code: Exit) -> Exit:
-    first: BaseException = group
-    while isinstance(first, BaseExceptionGroup):
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    first: Exception = group
+    while isinstance(first, ExceptionGroup):
         first = first.exceptions[0]
-    logger.error("%s", first)
-    return code
+    return first
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def mark(path: Path) -> None:
     with suppress(OSError):
         descriptor = rights.make_own(mark_path(path))
         try:
-            os.write(descriptor, _MARK.format(name=path).encode())
+            os.write(descriptor, os.fsencode(_MARK.format(name=path)))
         finally:
             os.close(descriptor)
 

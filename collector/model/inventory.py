@@ -58,7 +58,10 @@ Sites = Mapping[str, Site]
 
 
 class InventoryError(Exception):
-    """Error in the inventory. ``problems`` has one line for each mistake, with line and column."""
+    """Error in the inventory. ``problems`` has one line for each mistake, with line and column.
+
+    Its cause is an OSError if the file cannot be read.
+    """
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))

@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from collector.model.completeness import SiteCompleteness
 from collector.model.inventory import Site
-from collector.pages.overview import MAX_SEARCH, PAGE_ROWS, fold, page_asked
+from collector.pages.overview import MAX_SEARCH, PAGE_ROWS, fold, page_asked, searched
 from host.units import counted as amount
 
 
@@ -116,10 +116,7 @@ def listing(
 
 
 def _matches(site: Site, words: list[str]) -> bool:
-    if not words:
-        return True
-    text = fold(f"{site.site_id} {site.name} {site.commune} {site.departement} {site.supplier}")
-    return all(word in text for word in words)
+    return not words or all(word in searched(site) for word in words)
 
 
 def _gravest_first(line: CompletenessLine) -> tuple[int, int, int, int, str]:

@@ -1,9 +1,10 @@
-"""Pages of outages as HTML: the incidents of a month, and the outages of one site."""
+"""Pages of outages as HTML: the incidents of a month, the outages of one site, and the sites of a search."""
 
 from collections.abc import Sequence
 
 from collector.incidents.correlation import Incident
 from collector.incidents.history import HistoryOutage
+from collector.model.inventory import Site
 from collector.pages.incident_texts import SECOND, IncidentTexts, moment
 from collector.pages.overview_page import environment
 from collector.pages.texts import CATALOGUE, Language
@@ -51,6 +52,11 @@ class OutagePages:
         left_out += self._unlisted(found)
         return self._render(now_us, incidents=found, problem=problem, left_out=left_out)
 
+    def matches(self, wanted: str, sites: Sequence[Site], now_us: int, problem: str = "") -> str:
+        """Render links to the sites that the words ``wanted`` find."""
+        found = sorted(sites, key=lambda site: (site.name.casefold(), site.site_id))
+        return self._render(now_us, wanted=wanted, matches=found, problem=problem, left_out=())
+
     def _unlisted(self, found: Sequence[object]) -> list[str]:
         more = len(found) - MOST_ROWS
         return [self._words["outages.unlisted"].format(shown=MOST_ROWS, more=more)] if more > 0 else []
@@ -63,6 +69,8 @@ class OutagePages:
         name: str | None = "",
         entries: Sequence[HistoryOutage] = (),
         incidents: Sequence[Incident] = (),
+        wanted: str = "",
+        matches: Sequence[Site] = (),
         problem: str,
         left_out: Sequence[str],
     ) -> str:
@@ -73,6 +81,9 @@ class OutagePages:
             name=name,
             entries=entries[:MOST_ROWS],
             incidents=incidents[:MOST_ROWS],
+            wanted=wanted or site_id,
+            matches=matches[:MOST_ROWS],
+            matching=len(matches),
             problem=problem,
             left_out=left_out,
         )

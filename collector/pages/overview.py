@@ -24,6 +24,8 @@ PAGE_ROWS = 100
 MAX_SEARCH = 100
 # Reasons of the schedule, not of the line: every agent leaves out a test now and then.
 _ROUTINE = frozenset({Failure.LINE_BUSY, Failure.MISSED_SLOT, Failure.SITE_IN_USE, Failure.CANCELLED})
+# Letters that Unicode does not decompose, and the apostrophe that word processors write.
+_LETTERS = str.maketrans({"œ": "oe", "æ": "ae", "\N{RIGHT SINGLE QUOTATION MARK}": "'"})
 _SEVERITY = {state: place for place, state in enumerate(SiteState)}
 
 
@@ -99,7 +101,6 @@ def summarise(site: LiveSite, now_us: int) -> SiteSummary:
     """Make the overview's line of a site."""
     found, state = site.inventory or Site(site.site_id, ""), state_of(site, now_us)
     figures = [_figure(site, direction, now_us) for direction in (Direction.DOWN, Direction.UP)]
-    texts = (found.site_id, found.name, found.category, found.departement, found.commune, found.supplier)
     lasting = open_outage(site)
     rtt_us, loss_ratio = _trains(site, now_us)
     return SiteSummary(
@@ -121,7 +122,7 @@ def summarise(site: LiveSite, now_us: int) -> SiteSummary:
         presence=site.presence,
         shortfall=max(0.0, *(_shortfall(figure) for figure in figures)),
         # Folded once here, and not at every search of every reader.
-        words=fold(" ".join((*texts, found.pop))),
+        words=searched(found),
     )
 
 
@@ -181,9 +182,22 @@ def _troubles(site: LiveSite, now_us: int) -> Iterator[Trouble]:
 
 
 def fold(text: str) -> str:
-    """Fold case and accents away: "lycee" finds "Lycée"."""
+    """Fold case and accents away: "lycee" finds "Lycée", and "coeur" finds "Cœur"."""
     decomposed = unicodedata.normalize("NFKD", text)
-    return "".join(sign for sign in decomposed if not unicodedata.combining(sign)).casefold()
+    plain = "".join(sign for sign in decomposed if not unicodedata.combining(sign)).casefold()
+    return plain.translate(_LETTERS)
+
+
+def searched(site: Site) -> str:
+    """Text of a site in which every page's search looks, folded."""
+    texts = (site.site_id, site.name, site.category, site.departement, site.commune, site.supplier, site.pop)
+    return fold(" ".join(texts))
+
+
+def matching(sites: Iterable[SiteSummary], text: str) -> list[SiteSummary]:
+    """Sites in which each word of ``text`` is found; all of them without a word."""
+    words = fold(text).split()
+    return [site for site in sites if all(word in site.words for word in words)]
 
 
 def page_asked(query: Mapping[str, str]) -> int:
@@ -229,21 +243,20 @@ class Overview:
 def overview(sites: Iterable[SiteSummary], wanted: OverviewFilter) -> Overview:
     """Filter, sort and cut out one page."""
     everything = list(sites)
-    words = fold(wanted.text).split()
     within = [
         site
-        for site in everything
-        if wanted.departement in ("", site.site.departement) and all(word in site.words for word in words)
+        for site in matching(everything, wanted.text)
+        if wanted.departement in ("", site.site.departement)
     ]
-    matching = [site for site in within if wanted.state in (None, site.state)]
-    matching.sort(key=_worst_first)
-    pages = max(1, -(-len(matching) // PAGE_ROWS))
+    shown = [site for site in within if wanted.state in (None, site.state)]
+    shown.sort(key=_worst_first)
+    pages = max(1, -(-len(shown) // PAGE_ROWS))
     page = min(wanted.page, pages)
     return Overview(
-        rows=matching[(page - 1) * PAGE_ROWS : page * PAGE_ROWS],
+        rows=shown[(page - 1) * PAGE_ROWS : page * PAGE_ROWS],
         counts=Counter(site.state for site in within),
         total=len(everything),
-        matching=len(matching),
+        matching=len(shown),
         page=page,
         pages=pages,
         departements=sorted({site.site.departement for site in everything} - {""}),

@@ -151,9 +151,10 @@ _WORDS: dict[str, Both] = {
         "Coupures : {count} · durée totale : {lasted} · sans cause au site ni sur sa ligne : {others}.",
     ),
     "outages.unknown": (
-        "No site with this id is in the inventory, and none has reported.",
-        "Aucun site portant cet identifiant n'est à l'inventaire, et aucun ne s'est manifesté.",
+        "No site with this name or id is in the inventory, and none has reported.",
+        "Aucun site portant ce nom ou cet identifiant n'est à l'inventaire, et aucun ne s'est manifesté.",
     ),
+    "outages.matches": ("Sites found: {}", "Sites trouvés : {}"),
     "outages.none": (
         "No outage was reported within the last 31 days.",
         "Aucune coupure n'a été signalée ces 31 derniers jours.",
@@ -180,7 +181,7 @@ _WORDS: dict[str, Both] = {
         "The newest {shown} are listed; {more} more are not.",
         "Les {shown} entrées les plus récentes sont affichées, {more} autres ne le sont pas.",
     ),
-    "outages.find": ("Site id", "Identifiant du site"),
+    "outages.find": ("Name or id of the site", "Nom ou identifiant du site"),
     "outages.back": ("Sites and their floor", "Les sites et leur débit plancher"),
     "column.begin": ("Begin", "Début"),
     "column.end": ("End", "Fin"),

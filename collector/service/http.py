@@ -16,7 +16,7 @@ from collector.model.own_problem import OwnProblem
 from collector.pages.completeness import CompletenessFilter, listing
 from collector.pages.completeness_page import CompletenessPages
 from collector.pages.outage_page import OutagePages
-from collector.pages.overview import OverviewFilter, overview
+from collector.pages.overview import MAX_SEARCH, OverviewFilter, SiteSummary, matching, overview
 from collector.pages.overview_page import HEADERS, OverviewPages
 from collector.pages.texts import CATALOGUE, Language, choose, problem_text
 from collector.service.completeness_refresh import CompletenessRefresh
@@ -26,8 +26,6 @@ from collector.settings import WebSettings
 
 # Version 0.0.4 is the text format of Prometheus.
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-# Site ids have at most 64 characters (wire.messages.topics).
-MAX_ID = 64
 Problems = Callable[[], Sequence[OwnProblem]]
 
 
@@ -112,8 +110,11 @@ class WebPages:
         return known.inventory if known else None
 
     async def _get_outages(self, request: web.Request) -> web.Response:
-        """Show the incidents of a month or, with ``site``, its outages, as the ledger has them."""
-        site_id = request.query.get("site", "").strip()[:MAX_ID]
+        """Show the incidents of a month or, with ``site``, its outages, as the ledger has them.
+
+        ``site`` is an id, or words to search for as on the overview.
+        """
+        site_id = request.query.get("site", "").strip()[:MAX_SEARCH]
         page = self._outage_pages[self._language_of(request)]
         found, problem, now_us = OutageHistory(), "", self._now_us()
         try:
@@ -121,8 +122,15 @@ class WebPages:
         except LedgerError as error:
             problem = str(error)
         status = HTTPStatus.OK
+        matches: list[SiteSummary] = []
+        if site_id and self._views.fleet.get(site_id) is None and site_id not in found.sites:
+            matches = matching(self._views.summaries, site_id)
         # In a thread: hundreds of incidents with dozens of sites each take 0.1 s.
-        if site_id:
+        if len(matches) > 1:
+            sites = [one.site for one in matches]
+            text = await asyncio.to_thread(page.matches, site_id, sites, now_us, problem)
+        elif site_id:
+            site_id = matches[0].site.site_id if matches else site_id
             site, entries = self._inventory_site(site_id), found.sites.get(site_id, ())
             known = bool(problem or entries) or self._views.fleet.get(site_id) is not None
             name = (site.name if site else "") if known else None

@@ -92,6 +92,6 @@ def _read(path: Path) -> str:
         # Spreadsheets begin a CSV file in UTF-8 with a byte order mark.
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise InventoryError([f"{path}: {error.strerror}"]) from None
+        raise InventoryError([f"{path}: {error.strerror}"]) from error
     except UnicodeDecodeError:
         raise InventoryError([f"{path}: not UTF-8: save it as CSV in UTF-8"]) from None

@@ -70,7 +70,7 @@ def test_check_finds_everything_in_order(tmp_path: Path, capsys: pytest.CaptureF
         assert program.command(["check", str(path)]) == Exit.OK
     assert capsys.readouterr().out == (
         f"ok     settings: {path}\n"
-        f"ok     inventory: {tmp_path}/sites.csv: 1 site, 0 with a floor of their own\n"
+        f"ok     inventory: {tmp_path}/sites.csv: 1 site, 0 with a floor other than 8.00 Mbit/s\n"
         f"ok     ledger: {tmp_path}/ledger.db: does not exist yet; it will be created\n"
         f"ok     web: 127.0.0.1:{settings.load(path).web.port}\n"
         f"ok     broker: 127.0.0.1:{broker.port}: connected\n"

@@ -154,7 +154,7 @@ def test_a_missing_key_file_is_reported_with_the_command_that_makes_one(
     path, none = tmp_path / "peer.yaml", tmp_path / "none.key"
     path.write_text(setting.format(none=none))
     text = f"{path}: {how.format(none=none)} (and chmod 600)"
-    assert command(["check", str(path)]) == Exit.CONFIGURATION
+    assert command(["check", str(path)]) == Exit.CANNOT_CREATE
     assert capsys.readouterr() == (f"WRONG  settings: {text}\n", "")
     with pytest.raises(SettingsError) as caught:
         command(["run", str(path)])

@@ -54,6 +54,11 @@ class ByteBudget:
         self._kept: BudgetSpent | None = None
         self._written = True
 
+    @property
+    def is_recorded(self) -> bool:
+        """False while the spent bytes are in memory alone, because the file cannot be written."""
+        return self._written
+
     def left(self, now: ClockReading) -> BudgetLeft:
         """Bytes that may be spent now. Never raises."""
         spent = self._spent(now)

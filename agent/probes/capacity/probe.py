@@ -54,7 +54,7 @@ RunSearch = Callable[[Direction, int, Progress], Awaitable[tuple[LoadReport, Lat
 
 
 class CapacityProbe:
-    """Probe of the capacity within the byte budget, with one task a direction."""
+    """Probe of the capacity within the byte ``budget``, with one task a direction."""
 
     record: type[Measurement] = CapacityMeasurement
     alone = True
@@ -72,7 +72,7 @@ class CapacityProbe:
         self._interval_s = interval_s
         self._hours: Hours = hours.parse(settings.hours)
         self._meter = meter
-        self._budget = budget
+        self.budget = budget
         self._clock = clock
         self._run_search = run_search
         self.deadline_s = SETUP_TRIES * (float(settings.duration) + BUSY_PAUSE_S + 10.0)
@@ -105,13 +105,13 @@ class CapacityProbe:
 
     async def run(self, task: Task, progress: Progress) -> Reading:
         """Search once, within the budget."""
-        left = self._budget.left(self._clock())
+        left = self.budget.left(self._clock())
         allowed = min(left.byte_count, self.worst_case)
         # A search that has to end at once finds no maximum, and its bytes would be wasted.
         if allowed < min(LEAST_BYTES, self.worst_case):
             return Reading(Outcome.SKIPPED, failure=Failure.BUDGET_SPENT, detail=left.words)
         # Before the search: after a crash in its middle the bytes stay booked.
-        self._budget.book(allowed, self._clock())
+        self.budget.book(allowed, self._clock())
         spent, reading = 0, None
         try:
             reading = await self._search(task.direction or Direction.DOWN, allowed, progress)
@@ -119,7 +119,7 @@ class CapacityProbe:
         finally:
             # A search that was cut off stays booked, because its cost is not known.
             if reading is not None:
-                self._budget.book(spent - allowed, self._clock())
+                self.budget.book(spent - allowed, self._clock())
         return reading
 
     async def _search(self, direction: Direction, allowed: int, progress: Progress) -> Reading:

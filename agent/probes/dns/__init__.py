@@ -23,6 +23,6 @@ PROBE = ProbeDeclaration(
     remedies={
         Failure.NO_ANSWER: "the site's resolvers, or the line to them",
         Failure.UNREACHABLE: "this machine or the line: no route to a resolver",
-        Failure.NAME_UNKNOWN: "dns.names, peer.host or broker.host; or the site's resolvers",
+        Failure.NAME_UNKNOWN: "the named setting, or the site's resolvers, which do not know that name",
     },
 )

@@ -46,6 +46,7 @@ class DnsProbe:
         }
         for one in expected_names(self._dns):  # in any case, and with what is expected
             self._names[canonical(one.name)] = tuple(ipaddress.ip_network(text) for text in one.expect)
+        self._settings = _settings_of(settings.peer.host, settings.broker.host, self._names)
         addresses = (context.peer_addresses, context.broker_addresses)
         self._hosts = [one for one in addresses if one is not None]
         self.deadline_s = longest_run_s(len(self._names), self._dns.timeout) + _SLACK_S
@@ -69,7 +70,7 @@ class DnsProbe:
             outcome,
             values,
             failure,
-            rules.detail(values),
+            rules.detail(values, self._settings),
             bytes_sent=run.spent.sent,
             bytes_received=run.spent.received,
         )
@@ -77,6 +78,13 @@ class DnsProbe:
     def _servers(self) -> list[DnsServer]:
         addresses = self._dns.resolvers or resolv_conf.nameservers(_text(RESOLV_CONF))
         return [DnsServer(each, self._dns.port, float(self._dns.timeout)) for each in addresses]
+
+
+def _settings_of(peer: str, broker: str, names: Collection[str]) -> dict[str, str]:
+    """Settings that ask for each name: a person has to know whose name it is."""
+    hosts = (("peer.host", canonical(peer)), ("broker.host", canonical(broker)))
+    found = {name: [setting for setting, host in hosts if host == name] for name in names}
+    return {name: " and ".join(settings) or "dns.names" for name, settings in found.items()}
 
 
 def _is_asked_of_resolvers(host: str) -> bool:

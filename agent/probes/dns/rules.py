@@ -20,7 +20,7 @@ A name with IPv4 addresses alone, or with IPv6 alone, is an ordinary name. A run
 
 import ipaddress
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -108,14 +108,17 @@ def outcome(values: DnsValues) -> tuple[Outcome, Failure | None]:
     return Outcome.FAILED, Counter(failures).most_common(1)[0][0]
 
 
-def detail(values: DnsValues) -> str:
-    """Resolvers that do not answer and names that failed, for a person; empty where all is well."""
+def detail(values: DnsValues, settings: Mapping[str, str] = {}) -> str:
+    """Resolvers that do not answer and names that failed, for a person; empty where all is well.
+
+    ``settings`` are the settings that ask for each name.
+    """
     dead = [one for one in values.resolvers if one.asked and not one.answered]
     parts = [f"resolver {one.address} answers nothing within {values.timeout_us / 1e6:g} s" for one in dead]
     if parts and len(dead) == len(values.resolvers):
         return "; ".join(parts)  # that each name has no answer says nothing more
     failed = [answer for answer in values.by_name().values() if answer.failure is not None]
-    parts += [_words(answer) for answer in failed[:MOST_NAMED]]
+    parts += [_words(answer, settings.get(answer.name)) for answer in failed[:MOST_NAMED]]
     if len(failed) > MOST_NAMED:
         parts.append(f"{len(failed) - MOST_NAMED} more")
     silent = [answer for answer in values.answers if answer.silent is not None]
@@ -125,8 +128,9 @@ def detail(values: DnsValues) -> str:
     return "; ".join(parts)
 
 
-def _words(answer: DnsAnswer) -> str:
+def _words(answer: DnsAnswer, setting: str | None) -> str:
     if answer.wrong is not None:
         return f"{answer.name}: {answer.wrong} from {answer.resolver} is not within dns.names.expect"
+    whose = f" ({setting})" if setting else ""
     by = f" ({answer.resolver})" if answer.resolver else ""
-    return f"{answer.name}: {answer.failure}{by}"
+    return f"{answer.name}{whose}: {answer.failure}{by}"

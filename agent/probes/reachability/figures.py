@@ -6,7 +6,7 @@ from wire.records import ReachabilityValues
 def figures(values: ReachabilityValues) -> str:
     """One line of text."""
     if values.end is None:
-        return f"outage, cause {values.cause}"
+        return f"cause {values.cause}"
     lasted_s = (values.end.wall_us - values.begin.wall_us) / 1e6
     if values.end.boot_id == values.begin.boot_id:
         lasted_s = (values.end.boot_us - values.begin.boot_us) / 1e6

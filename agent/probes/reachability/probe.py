@@ -5,7 +5,7 @@ In the resident agent ``watch`` polls all the time, and no schedule starts this 
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -16,7 +16,14 @@ from agent.probes.reachability.rules.network_view import Egress, EgressKind, Tar
 from agent.probes.reachability.rules.outages import OutageRules
 from agent.probes.reachability.rules.target_history import POLLS
 from agent.task.task import ProbeContext, Progress, Reading, Task, UnscheduledProbe
-from wire.records import ClockReading, Measurement, Outcome, ReachabilityMeasurement, ReachabilityValues
+from wire.records import (
+    ClockReading,
+    Failure,
+    Measurement,
+    Outcome,
+    ReachabilityMeasurement,
+    ReachabilityValues,
+)
 
 _PAUSE_S = 0.4
 _DEADLINE_S = 30.0
@@ -28,7 +35,8 @@ _POLLED = [target for target in Target if target is not Target.RESOLVER]
 class ReachabilitySnapshot(Struct, frozen=True):
     """Targets that answered; None for one that is not on the way, or whose silence proves nothing.
 
-    ``gateway_name`` and ``hop_name`` are addresses. ``outage`` is what these answers amount to, if any.
+    ``gateway_name`` and ``hop_name`` are addresses. ``nameless`` are the names, of peer and broker, that gave
+    no address to poll. ``outage`` is what these answers amount to, if any.
     """
 
     egress: Egress
@@ -39,6 +47,14 @@ class ReachabilitySnapshot(Struct, frozen=True):
     gateway_name: str | None
     hop_name: str | None
     outage: ReachabilityValues | None
+    nameless: Mapping[Target, str] = {}
+
+    @property
+    def failure(self) -> Failure | None:
+        """Failure of a look that found something silent, although that is not yet an outage."""
+        if self.outage is not None or (self.peer and self.broker):
+            return None
+        return Failure.NAME_UNKNOWN if self.nameless else Failure.NO_ANSWER
 
     def __str__(self) -> str:
         parts = []
@@ -51,7 +67,9 @@ class ReachabilitySnapshot(Struct, frozen=True):
         if self.egress.kind is not EgressKind.DIRECT:
             name = f"first hop beyond {self.hop_name}" if self.hop_name else "first hop beyond"
             parts.append(f"{name} {_word(self.first_hop)}")
-        parts += [f"peer {_word(self.peer)}", f"broker {_word(self.broker)}"]
+        for target, answers in ((Target.PEER, self.peer), (Target.BROKER, self.broker)):
+            host = self.nameless.get(target)
+            parts.append(f"{target} {host} does not resolve" if host else f"{target} {_word(answers)}")
         return ", ".join(parts)
 
 
@@ -74,7 +92,8 @@ class ReachabilityProbe(UnscheduledProbe):
         """Poll all targets. The reading says which answer and, if one does not, what that amounts to."""
         progress("gateway, first hop, peer and broker")
         found = await self.look()
-        return Reading(Outcome.OK, found.outage, detail=str(found))
+        outcome = Outcome.OK if found.failure is None else Outcome.FAILED
+        return Reading(outcome, found.outage, found.failure, str(found))
 
     async def look(self) -> ReachabilitySnapshot:
         """Snapshot of this moment."""
@@ -120,6 +139,11 @@ async def _look(
         gateway_name=poller.gateway,
         hop_name=poller.hop.address,
         outage=records[0] if records else None,
+        nameless={
+            target: host.host
+            for target, host in ((Target.PEER, poller.peer), (Target.BROKER, poller.broker))
+            if not host.candidates
+        },
     )
 
 

@@ -10,7 +10,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 
 from agent.commands.measure import BY_NAME_ONLY
@@ -48,6 +50,14 @@ def agent_file(directory: Path, **sections: object) -> Path:
     path = directory / "agent.yaml"
     path.write_text(json.dumps(document | sections))  # JSON is YAML too
     return path
+
+
+def of_schema(text: str) -> dict[str, Any]:
+    """Parse what ``measure --json`` printed, after a comparison with the published schema."""
+    document: dict[str, Any] = json.loads(text)
+    schema = json.loads((ROOT / "docs" / "measure.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(document, schema, jsonschema.Draft202012Validator)
+    return document
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +126,7 @@ def test_measure_reports_which_targets_answer(
 ) -> None:
     path = agent_file(tmp_path, peer=peer, broker={"port": broker_port})
     done = call("measure", path, "--probe", "reachability", "--json")
-    [found] = json.loads(done.stdout)["measurements"]
+    [found] = of_schema(done.stdout)["measurements"]
     assert (found["outcome"], found["detail"]) == ("ok", "peer answers, broker answers")
 
 
@@ -126,7 +136,7 @@ def test_measure_for_machines(tmp_path: Path, peer: dict[str, object], starvatio
 
     def measure() -> "subprocess.CompletedProcess[str]":
         done = call("measure", path, "--probe", "floor", "--direction", "up", "--json")
-        document = json.loads(done.stdout)
+        document = of_schema(done.stdout)
         [measurement] = document["measurements"]
         assert done.returncode == {"pass": 0, "undecided": 2}[document["verdict"]]
         assert (measurement["probe"], measurement["direction"]) == ("floor", "up")
@@ -204,7 +214,7 @@ def test_measure_reports_why_a_probe_has_no_task(
 def test_a_missing_key_is_reported_with_the_settings_file(tmp_path: Path, verb: str) -> None:
     path = agent_file(tmp_path, peer={"key_file": f"{tmp_path}/none"})
     done = call(verb, path)
-    assert done.returncode == 78
+    assert done.returncode == 73
     assert f": {path}: peer.key_file: {tmp_path}/none: no such file: " in done.stdout + done.stderr
 
 
@@ -308,7 +318,7 @@ def test_a_wrong_call_is_reported() -> None:
 def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     done = call("run", tmp_path / "none.yaml")
     expected = f"plancher-agent: {tmp_path}/none.yaml: no such file: give the path of a settings file\n"
-    assert (done.returncode, done.stderr) == (78, expected)
+    assert (done.returncode, done.stderr) == (73, expected)
 
 
 def test_the_example_is_valid_and_has_the_defaults(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from agent.commands.searches import Searches
+from agent.commands.searches import UNRECORDED, Searches
 from agent.configuration import SETTINGS
 from agent.probes.capacity.byte_budget import ByteBudget
 from agent.service import wiring
@@ -48,6 +48,15 @@ def test_the_searches_alone_are_counted_and_what_is_left_is_the_budgets(tmp_path
         "capacity: used 104 MB, 396 MB may still be spent; byte budget: 0.10 of 3.00 GB spent today, "
         "0.10 of 0.50 GB this month; renews "
     )
+
+
+def test_a_cost_that_cannot_be_recorded_is_counted_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "b.json").mkdir()
+    made = searches(tmp_path)
+    made.budget.book(1000 * MB, made.clock())
+    told = made.did_cost([])
+    assert "2 GB may still be spent; byte budget: 1.00 of 3.00 GB spent today" in told
+    assert told.endswith(UNRECORDED)
 
 
 def test_they_are_those_that_the_settings_ask_for(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from agent.service.status_file import AgentStatus
 from agent.settings.sections import AgentSettings, PeerAccessSettings
 from agent.settings.sections import JournalSettings as JournalSettings
 from agent.settings.sections import LineCountersSettings as Counted
+from outbox.journal import heartbeat
+from outbox.journal.heartbeat import Heartbeat
 from outbox.journal.journal import Journal
 from outbox.rows import Counts, Filing
 from tests.collector import examples
@@ -79,6 +81,18 @@ def test_an_agent_that_never_ran_has_no_log_that_could_say_why(tmp_path: Path) -
     [problem] = status.look(settings(tmp_path), CLOCK).problems()
     remedy = "start its service, or `plancher-agent run`"
     assert problem == f"the agent never ran: no journal at {tmp_path}/state/journal.db: {remedy}"
+
+
+def test_an_agent_whose_journal_is_gone_did_run(tmp_path: Path) -> None:
+    place = tmp_path / "state" / "journal.db"
+    with Journal(place, 64_000_000, CLOCK):
+        pass
+    heartbeat.write(heartbeat.path_beside(place), Heartbeat(CLOCK))
+    for file in place.parent.glob("journal.db*"):
+        if not file.name.endswith("-heartbeat"):
+            file.unlink()
+    [problem] = status.look(settings(tmp_path), CLOCK).problems()
+    assert problem.startswith(f"the agent is not running, and its journal {place} is gone: ")
 
 
 @pytest.mark.usefixtures("stranger")
@@ -163,6 +177,35 @@ def test_the_standing_of_each_direction_is_shown(
     assert "down suspect (50% of the evidence)" in capsys.readouterr().out
     status.main(settings(tmp_path), json=True)
     assert '"standing":"suspect"' in capsys.readouterr().out
+
+
+def test_each_problem_has_a_reason_and_is_told_once(tmp_path: Path, journal: Journal) -> None:
+    for direction, standing in ((Direction.DOWN, Standing.CONDEMNED), (Direction.UP, Standing.CLEAR)):
+        filing = Filing(schedule=f"floor-{direction}", resume_key=f"floor-{direction}")
+        journal.commit(partial(floored, direction=direction, standing=standing), CLOCK, filing)
+    outage = replace(examples.outage(1, 0).values, begin=CLOCK, cause=Cause.UNKNOWN)
+
+    def recorded(epoch: str, seq: int) -> Measurement:
+        return replace(examples.outage(1, 0), epoch=epoch, seq=seq, start=CLOCK, values=outage)
+
+    journal.commit(recorded, CLOCK, Filing())
+    status_file.write(tmp_path / "run", running(outages=(outage,)))
+    view = status.look(settings(tmp_path), CLOCK)
+    up, out, down = view.problems()
+    assert up == "floor up: fail: at least 8.00 Mbit/s, floor 8.00 Mbit/s"
+    assert out == "outage, cause unknown: see who answers and who does not"
+    assert down.startswith("floor down: condemned: ")
+    assert ("next", "nothing is scheduled") in status._facts(view)
+
+
+def test_the_standing_of_a_floor_that_is_no_longer_promised_is_forgotten(
+    tmp_path: Path, journal: Journal
+) -> None:
+    condemned = partial(floored, direction=Direction.UP, standing=Standing.CONDEMNED)
+    journal.commit(condemned, CLOCK, Filing(resume_key="floor-up"))
+    chosen = settings(tmp_path)
+    assert status.look(chosen, CLOCK).standings
+    assert not status.look(replace(chosen, floor=replace(chosen.floor, up=None)), CLOCK).standings
 
 
 @pytest.mark.parametrize(("number", "measurements"), [(1, "1 measurement"), (2, "2 measurements")])

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 from agent.probes import PROBES
 from agent.probes.path.figures import figures
 from agent.report.measurement import ReportLine, Tone, line, overall, sentence
-from agent.report.remedies import REMEDIES
+from agent.report.remedies import OUTAGES, REMEDIES
 from tests.collector import examples
 from wire.records import (
     Cause,
@@ -72,7 +72,13 @@ MBIT_8 = "floor 8.00 Mbit/s"
         replace(STAMP, failure=Failure.NO_ANSWER, detail="nothing came", **NOTHING),
         ("stamp dscp 46", Tone.NEITHER, "failed", "", f"nothing came ({REMEDIES[Failure.NO_ANSWER]})"),
     ),
-    (OUTAGE, ("reachability", Tone.MEASURED, "outage", "outage, cause broker", "broker does not answer")),
+    (
+        OUTAGE,
+        ("reachability", Tone.FAIL, "outage", "cause broker",
+         f"broker does not answer ({OUTAGES[Cause.BROKER]})"),
+    ),
+    (replace(OUTAGE, detail=""),
+     ("reachability", Tone.FAIL, "outage", "cause broker", OUTAGES[Cause.BROKER])),
     (
         replace(OUTAGE, values=replace(OUTAGE.values, end=OUTAGE.values.begin, end_error_us=1)),
         ("reachability", Tone.MEASURED, "ok", "outage over after 0 s, cause broker", OUTAGE.detail),

@@ -1,4 +1,5 @@
 import asyncio
+import html
 import logging
 import socket
 import struct
@@ -29,8 +30,9 @@ def pages(
     size: int,
     ledger: Path = Path("no-ledger.db"),
     history: Callable[[], Awaitable[OutageHistory]] = lambda: nothing_happened(),
+    inventory: dict[str, Site] | None = None,
 ) -> WebPages:
-    inventory = {f"S{number}": Site(f"S{number}", "x" * 200) for number in range(size)}
+    inventory = inventory or {f"S{number}": Site(f"S{number}", "x" * 200) for number in range(size)}
     views = Views(inventory)
     views.render(inventory, NOW_US)
     completeness = CompletenessRefresh(ledger, views, lambda: NOW_US)
@@ -124,6 +126,30 @@ def test_the_page_of_completeness_reports_a_ledger_that_cannot_be_read(tmp_path:
     answer = while_served(pages(1, path), lambda port: ask(port, "GET /completeness?site=S0"))
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert answer.endswith(b"file is not a database: this is no ledger: name another file\n")
+
+
+@pytest.mark.parametrize(("asked", "status", "heading"), [
+    ("L1", "200 OK", "Outages of Lycée Blaise-Pascal"),
+    ("l1", "200 OK", "Outages of Lycée Blaise-Pascal"),
+    ("lycee%20PASCAL", "200 OK", "Outages of Lycée Blaise-Pascal"),
+    ("sacre%20coeur", "200 OK", "Outages of Collège du Sacré-Cœur"),
+    ("L%27Isle", "200 OK", "Outages of Mairie de L\N{RIGHT SINGLE QUOTATION MARK}Isle"),
+    ("clermont", "200 OK", "Sites found: 2"),
+    ("pop-7", "200 OK", "Sites found: 3"),
+    ("jaures", "404 Not Found", "Outages of jaures"),
+])  # fmt: skip
+def test_the_page_of_outages_finds_sites_as_the_overview_does(asked: str, status: str, heading: str) -> None:
+    named = {
+        "L1": Site("L1", "Lycée Blaise-Pascal", commune="Clermont-Ferrand", pop="POP-7"),
+        "C1": Site("C1", "Collège du Sacré-Cœur", commune="Clermont-Ferrand", pop="POP-7"),
+        "M1": Site("M1", "Mairie de L\N{RIGHT SINGLE QUOTATION MARK}Isle", pop="POP-7"),
+    }
+    served = pages(0, inventory=named)
+    answer = while_served(served, lambda port: ask(port, f"GET /outages?site={asked}")).decode()
+    assert (answer.split("\r\n", 1)[0], html.unescape(answer).count(f"<h2>{heading}")) == (
+        f"HTTP/1.1 {status}",
+        1,
+    )
 
 
 def test_the_page_of_outages_reports_a_ledger_that_cannot_be_read() -> None:

@@ -159,7 +159,7 @@ def _headlines(observed: ObservedAgent, imports: dict[str, SampleSummary]) -> li
     loaded = imports.get("the agent")
     return [
         Headline(
-            "resident agent, all probes, TLS: largest RSS; idle; import",
+            "running agent, all probes, TLS: most memory; processor while idle; time of its imports",
             "budget 36 MB; 0.5 % of a core",
             f"{observed.largest / 1e6:.1f} MB; {idle:.2%}; {loaded.median:.0f} ms" if loaded else "none",
         )

@@ -250,7 +250,7 @@ def _headlines(cases: Sequence[CapacityCase], loads: Sequence[bench_load.LoadRow
     worst = f"{max(errors):.2%}" if errors else "none"
     rates = sorted({case.rate_mbps for case in cases})
     span = f"{rates[0]:g} Mbit/s to {rates[-1]:g} Mbit/s" if rates else "no line"
-    question = f"capacity, {span}, both directions: error of the median, worst rate"
+    question = f"capacity, {span}, both directions: error of the median capacity at the worst rate"
     return [Headline(question, "0 %", worst), *_costs(loads)]
 
 
@@ -264,7 +264,7 @@ def _costs(loads: Sequence[bench_load.LoadRow]) -> Iterator[Headline]:
             _span(_per_gb(costs) for costs in each)
             for each in zip(*((row.ours, row.udp, row.tcp) for row in rows), strict=True)
         )
-        question = f"processor seconds for a gigabyte at {fastest} Mbit/s, both ends, {place}"
+        question = f"processor seconds to move a gigabyte at {fastest} Mbit/s, both ends, {place}"
         yield Headline(question, "-", ours, f"iperf3 UDP {udp}, TCP {tcp}")
 
 

@@ -291,7 +291,7 @@ def _headline(found: Sequence[CrossTrafficCase], nights: Sequence[NightCase]) ->
     wrong, asked = sum(one.wrong for one in seen), sum(len(one.readings) for one in seen)
     condemned = sum(case.night.standing == Standing.CONDEMNED for case in nights)
     return Headline(
-        "wrong verdicts beside cross traffic, losses, buckets, policers; bad lines condemned at night",
+        "wrong verdicts beside other traffic, losses, token buckets, policers; bad lines condemned at night",
         f"0 of {asked}; {len(nights)} of {len(nights)}",
         f"{wrong} of {asked}; {condemned} of {len(nights)}",
     )  # fmt: skip

@@ -232,8 +232,8 @@ def _headlines(cases: Sequence[FloorCase]) -> list[Headline]:
     lines = f"{min(RATES):g} to {max(RATES):g} Mbit/s, both directions"
     mine = _span([megabytes for case in cases for megabytes in case.megabytes])
     return [
-        Headline(f"at least 8 Mbit/s? right / wrong answers, {lines}", "the line's rate", ours, theirs),
-        Headline("MB for one answer (least to most)", "-", mine, costs),
+        Headline(f'right / wrong answers to "at least 8 Mbit/s?", {lines}', "the line's rate", ours, theirs),
+        Headline("MB sent for one answer, least to most", "-", mine, costs),
     ]
 
 

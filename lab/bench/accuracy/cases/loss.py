@@ -213,7 +213,7 @@ def _headlines(cases: Sequence[LossCase]) -> list[Headline]:
         astray = sum(case.ours.counted[_other(case.direction)] for case in lost)
         theirs = sum(case.irtt.counted[case.direction] for case in lost)
         irtt = f"irtt {theirs:,} of {sum(case.irtt.true for case in lost):,}"
-        question = "lost packets found in the direction that lost them (0.1, 1, 5 %)"
+        question = "lost packets found in the direction that lost them (0.1, 1, 5 % lost)"
         found.append(Headline(question, f"{true:,}", f"{counted:,}, {astray} in the other", irtt))
     return found
 

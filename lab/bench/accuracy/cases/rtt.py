@@ -189,7 +189,7 @@ def _headlines(cases: Sequence[RoundTripCase]) -> list[Headline]:
             for tool in TOOLS
         }
         others = ", ".join(f"{tool} {text}" for tool, text in errors.items() if tool != OURS)
-        question = f"error of a packet's RTT, p50 / p99, µs, {load}"
+        question = f"error of one RTT, median / 99th percentile, µs, {load}"
         found.append(Headline(question, "the link's log of each packet", errors[OURS], others))
     return found
 

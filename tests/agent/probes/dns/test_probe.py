@@ -120,6 +120,8 @@ def test_a_bad_resolver_fails_the_run_by_its_fault_and_leaves_values(
     assert (reading.outcome, reading.failure) == (Outcome.FAILED, failure)
     assert [(one.failure, one.rcode) for one in values.answers] == [(failure, rcode)] * 2
     assert reading.detail
+    if failure not in (Failure.NO_ANSWER, Failure.WRONG_ANSWER):
+        assert reading.detail.startswith(f"{PORTAL} (dns.names): ")
 
 
 def test_after_a_failure_the_next_resolver_is_asked_and_a_name_that_does_not_exist_is_final(

@@ -139,3 +139,9 @@ def test_a_run_without_a_right_name_fails_as_most_of_them_do() -> None:
 ])  # fmt: skip
 def test_a_detail_names_what_is_at_fault(found: DnsValues, told: str) -> None:
     assert detail(found) == told
+
+
+def test_a_detail_says_whose_name_failed() -> None:
+    found = of_names(Failure.NAME_UNKNOWN, Failure.REFUSED)
+    told = "0.fr (peer.host): name-unknown (10.0.0.1); 1.fr (dns.names): refused (10.0.0.1)"
+    assert detail(found, {"0.fr": "peer.host", "1.fr": "dns.names"}) == told

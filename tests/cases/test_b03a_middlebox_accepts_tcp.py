@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cases.testbed import CaseTestbed
+from tests.cases.testbed import INPUTS, CaseTestbed
 from wire.records import Cause
 
-ACCEPTOR = Path(__file__).with_name("acceptor.py")
+ACCEPTOR = INPUTS / "acceptor.py"
 PORTAL = """nft -f - <<X
 table ip portal {
  chain cpre { type nat hook prerouting priority -100; iifname "e1" tcp dport 1-65535 redirect to :9999; }

@@ -27,6 +27,7 @@ from tests.servers import require
 from wire.messages import envelope
 from wire.records import ReachabilityMeasurement, ReachabilityValues
 
+INPUTS = Path(__file__).parent / "inputs"
 FAR = "10.77.3.2"
 KEY = "key-of-the-testbed"
 WAIT_S, POLL_S = 60.0, 0.1

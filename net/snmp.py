@@ -6,6 +6,7 @@ Agents of small devices take few variables a request, or know only what SNMP ver
 |---|---|---|
 | of small datagrams | tooBig, or none at all | requests for half as many variables, from now on |
 | of version 1 in spirit | noSuchName for the first variable that it lacks | the same without this variable |
+| that names no variable | any error | requests for half as many, until one variable alone is refused |
 | without GETBULK | an error, or none at all | GETNEXT, from now on |
 
 An agent is silent only if it does not answer a request for one variable either.
@@ -81,8 +82,6 @@ class SnmpAgent:
             elif (unknown := _unknown(answer, asked)) is not None:
                 refused = answer
                 left.remove(unknown)
-            elif len(asked) == 1:
-                return self._refused(answer)
             else:
                 self._most = len(asked) // 2
         return self._refused(refused) if refused and not found else Response(0, 0, tuple(found))
@@ -185,8 +184,8 @@ class SnmpAgent:
 
 def _unknown(answer: Response, asked: tuple[Oid, ...]) -> Oid | None:
     """Variable that the error is about; None where it is about the request."""
-    if answer.error_status not in _ERRORS_OF_ONE:
-        return None
-    if 1 <= answer.error_index <= len(asked):
+    if len(asked) == 1:
+        return asked[0]
+    if answer.error_status in _ERRORS_OF_ONE and 1 <= answer.error_index <= len(asked):
         return asked[answer.error_index - 1]
-    return asked[0] if len(asked) == 1 else None
+    return None

@@ -388,6 +388,7 @@ def test_run_status_and_a_clean_end(tmp_path: Path, peer: dict[str, object], bro
 def test_a_broker_without_retained_messages_is_found_and_used(
     tmp_path: Path, peer: dict[str, object]
 ) -> None:
+    """Case B13: a broker with ``retain_available false``."""
     with mosquitto(tmp_path, "retain_available false") as broker:
         path = agent_file(tmp_path, peer=peer, broker={"port": broker.port}, floor={"down": None, "up": None})
         found = next(line for line in call("check", path).stdout.splitlines() if " broker: " in line)

@@ -265,6 +265,50 @@ def test_small_agents_are_usable(mode: str, wanted: str | int, tmp_path: Path) -
     assert 100 <= added.received_packets <= 400 or mode in ("only32", "hczero")
 
 
+FIELD = FAKE.read_text()
+LIMIT = "if MODE.startswith('max') and len(names)>int(MODE[3:]):"
+LACKS = "if MODE=='v1style': err=2; ei=q+1"
+
+
+def limited(most: int, how: str) -> str:
+    """The field's agent with another limit of variables a request, answered by ``how``."""
+    code = FIELD.replace(LIMIT, f"if len(names)>{most}:")
+    return code.replace("if MODE=='max8': err=1  # tooBig", f"if {how == 'tooBig'}: err=1")
+
+
+def lacking(variable: str, status: int, index: str) -> str:
+    """The field's agent without a variable: it answers with this error, at this index."""
+    code = FIELD.replace("    return m\ns=", f"    m.pop({variable},None)\n    return m\ns=")
+    return code.replace(LACKS, f"if not err: err={status}; ei={index}")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *(limited(most, how) for most in (1, 3, 12) for how in ("tooBig", "silence")),
+        *(lacking("E+(15,2)", status, "q+1") for status in (2, 5, 6)),
+        *(lacking("T+(14,2)", status, "0") for status in (2, 5, 13)),
+        lacking("T+(8,2)", 2, "q+1"),
+    ],
+    ids=[
+        *(f"{how} above {most}" for most in (1, 3, 12) for how in ("tooBig", "silence")),
+        *(f"ifHighSpeed: error {status}" for status in (2, 5, 6)),
+        *(f"ifInErrors: error {status} of none" for status in (2, 5, 13)),
+        "ifOperStatus: noSuchName",
+    ],
+)
+def test_agents_of_other_limits_are_usable(code: str, tmp_path: Path) -> None:
+    """Kind of case B16: fewer variables a request, and errors about other variables."""
+    port = free_udp_port(FAKE_HOST)
+    log, program = tmp_path / "fake.log", tmp_path / "fake_snmp.py"
+    program.write_text(code)
+    source = SnmpSource(SnmpSettings(FAKE_HOST, "wan0", port, COMMUNITY, timeout=Seconds(0.2)), COMMUNITY)
+    with running([sys.executable, "-u", program, str(port), "x"], lambda: b"fake" in log.read_bytes(), log):
+        reading = of(asyncio.run(source.ask()))
+    assert reading.received_bytes >= 10**9
+    assert reading.received_packets >= 10**6
+
+
 def test_an_agent_that_answers_from_another_address_is_reported_truly(tmp_path: Path) -> None:
     port = free_udp_port(FAKE_HOST)
     chosen = SnmpSettings(FAKE_HOST, "wan0", port, COMMUNITY, timeout=Seconds(0.1))

@@ -117,13 +117,16 @@ def swing(low: float, high: float, half_ms: float, begin_ms: float) -> Rate:
 
 
 def verdict(
-    direction: Direction, make: Callable[[int], Way], *, floor_bps: float = FLOOR
+    direction: Direction, make: Callable[[int], Way], *, floor_bps: float = FLOOR, back_ms: float = 20
 ) -> tuple[Verdict, list[FloorTest]]:
-    """Verdict on a line; ``make`` gives the way of the load for each test by its number."""
+    """Verdict on a line; ``make`` gives the way of the load for each test by its number.
+
+    ``back_ms`` is the delay of the other direction.
+    """
     tests: list[FloorTest] = []
     while isinstance(following := decision.next_step(tests, floor_bps, direction), Step):
         assert len(tests) < MOST_TESTS, "no verdict"
-        way, back = make(len(tests)), Way(delay_ms=20)
+        way, back = make(len(tests)), Way(delay_ms=back_ms)
         up, down = (way, back) if direction is Direction.UP else (back, way)
         plan = Plan(
             address=SERVER,

@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test test-core test-programs test-guides test-faults test-hostile fuzz check lint types imports house house-walk house-check servers bench-floor bench-truth bench-truth-full bench-agent bench-install bench-collector bench-outages bench-load bench-accuracy simulate-floor simulate-lines schema lock sbom clean
+.PHONY: help install demo test test-core test-programs test-guides test-faults test-hostile fuzz check lint types imports house house-walk house-check servers bench-floor bench-truth bench-truth-full bench-agent bench-install bench-collector bench-outages bench-load bench-accuracy simulate-floor simulate-lines schema lock sbom clean test-docs
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ test-programs: $(STAMP) servers  ## sockets, processes, files, real servers, ker
 
 test-guides: $(STAMP) servers  ## the documentation's commands, as they stand there
 	$(LANE) guides
+
+test-docs: $(STAMP)  ## the installation guides in fresh Debian systems, as root with debootstrap: 2 minutes
+	@$(BIN)/python -m tests.guides
 
 fuzz: $(STAMP)  ## every decoder against inputs nobody meant, for SECONDS=60 in all (SEED=: as one was printed)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))

@@ -91,7 +91,8 @@ def _of_units(words: list[str]) -> str:
     if action == "enable":
         return f"systemctl --root=/ enable --quiet {' '.join(unit for unit in units if unit != '--now')}"
     assert action in ("daemon-reload", "restart", "status", "start", "stop")
-    return " && ".join([":", *(f"test -e /etc/systemd/system/{unit}" for unit in units)])
+    places = "/etc/systemd/system/{0} || test -e /lib/systemd/system/{0}"
+    return " && ".join([":", *(f"{{ test -e {places.format(unit)}; }}" for unit in units)])
 
 
 @pytest.fixture
@@ -124,6 +125,8 @@ def test_the_page_installs_an_agent(scratch: Scratch, tmp_path: Path) -> None:
 def test_the_page_installs_backs_up_and_restores_a_collector(scratch: Scratch) -> None:
     (scratch.checkout / "collector.yaml").write_text(blocks(COLLECTOR, "yaml")[0])
     (scratch.checkout / "broker-password").write_text("secret\n")
+    for name in ("ca.pem", "broker.pem", "broker.key"):
+        (scratch.checkout / name).touch()
     lines = commands(COLLECTOR)
     first = next(number for number, line in enumerate(lines) if "/backup" in line)
     installed = scratch.run(lines[:first])

@@ -116,8 +116,8 @@ bench-accuracy: $(STAMP)  ## figures beside the truth and beside other tools, as
 simulate-floor: $(STAMP)  ## false condemnations of 6,000 sites, and how soon a bad line is condemned
 	$(BIN)/python -m lab.simulate.condemnation
 
-simulate-lines: $(STAMP)  ## error rates of floor verdicts on lines whose path or rate changes (RUNS=4 each, SEED=1)
-	$(BIN)/python -m tests.agent.probes.floor.error_rates --runs $(or $(RUNS),4) --seed $(or $(SEED),1)
+simulate-lines: $(STAMP)  ## error rates of floor verdicts on lines whose path or rate changes (RUNS=4 each, SEED=1, RATES=file.json)
+	$(BIN)/python -m tests.agent.probes.floor.error_rates --runs $(or $(RUNS),4) --seed $(or $(SEED),1) $(if $(RATES),--rates $(RATES))
 
 schema: $(STAMP)  ## write docs/measure.schema.json, the schema of `measure --json`, from the records
 	$(BIN)/python -c 'from agent.report import document; print(document.schema_text(), end="")' > docs/measure.schema.json

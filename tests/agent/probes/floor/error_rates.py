@@ -1,17 +1,21 @@
 """Error rates of the floor decision: the real cores over simulated lines whose path or rate changes.
 
 ``make simulate-lines RUNS=20 SEED=1`` prints, for each shape, rate and direction, the verdicts by kind, the
-wrong ones, and the tests that a verdict took. Exit status 1 if any verdict is wrong.
+wrong ones with the findings of their tests, the 95 % upper bound of the share of wrong ones, and the tests
+that a verdict took. RATES=file.json writes these figures to a file. Exit status 1 if any verdict is wrong.
 """
 
 import argparse
+import json
+import math
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import NamedTuple
 
 from tests.agent.probes.floor import lines
@@ -91,15 +95,80 @@ def shapes() -> Iterator[Shape]:
         yield Shape(name, (low + high) / 2, partial(_swinging, low, high, half_ms))
 
 
-def _verdicts(shape: Shape, direction: Direction, runs: int, seed: str) -> tuple[Counter[Verdict], int]:
+class Rates(NamedTuple):
+    """Verdicts on one shape in one direction. ``misjudged``: each wrong one, to be seen again by its run."""
+
+    shape: str
+    mean_bps: float
+    direction: Direction
+    passed: int
+    failed: int
+    undetermined: int
+    tests: int
+    misjudged: tuple[str, ...]
+
+    @property
+    def runs(self) -> int:
+        """Number of verdicts."""
+        return self.passed + self.failed + self.undetermined
+
+    @property
+    def most_wrong(self) -> float:
+        """Upper bound of the share of wrong verdicts, with 95 % confidence."""
+        return upper_bound(len(self.misjudged), self.runs)
+
+
+def upper_bound(events: int, runs: int, confidence: float = 0.95) -> float:
+    """One-sided upper bound of a probability, by Clopper and Pearson (1934)."""
+    if events >= runs:
+        return 1.0
+    low, high = events / runs, 1.0
+    for _ in range(50):
+        share = (low + high) / 2
+        at_most = sum(_binomial(seen, runs, share) for seen in range(events + 1))
+        low, high = (share, high) if at_most > 1 - confidence else (low, share)
+    return high
+
+
+def _binomial(events: int, runs: int, share: float) -> float:
+    # By logarithms: the number of combinations alone exceeds a float where many of 10,000 runs are wrong.
+    ways = math.lgamma(runs + 1) - math.lgamma(events + 1) - math.lgamma(runs - events + 1)
+    return math.exp(ways + events * math.log(share) + (runs - events) * math.log1p(-share))
+
+
+def measured(shape: Shape, direction: Direction, runs: int, seed: str) -> Rates:
+    """Verdicts of the real cores on this shape, each run with a seed of its own."""
     found: Counter[Verdict] = Counter()
+    misjudged: list[str] = []
     count = 0
     for run in range(runs):
         randomness = random.Random(f"{seed} {shape.name} {shape.mean_bps} {direction} {run}")
         verdict, tests = lines.verdict(direction, lambda _, drawn=randomness: shape.make(drawn))  # type: ignore[misc]
         found[verdict] += 1
         count += len(tests)
-    return found, count
+        if verdict is (Verdict.FAIL if shape.is_good else Verdict.PASS):
+            misjudged.append(f"run {run}: {', '.join(test.finding for test in tests)}")
+    passed, failed = found[Verdict.PASS], found[Verdict.FAIL]
+    undetermined = runs - passed - failed
+    return Rates(shape.name, shape.mean_bps, direction, passed, failed, undetermined, count, tuple(misjudged))
+
+
+def _row(rates: Rates) -> str:
+    row = (
+        f"{rates.shape:34} {rates.mean_bps / 1e6:7.1f} {rates.direction:4} {rates.passed:5} "
+        f"{rates.failed:5} {rates.undetermined:6} {len(rates.misjudged):5} {rates.most_wrong:6.1%} "
+        f"{rates.tests / rates.runs:5.2f}"
+    )
+    return "\n".join((row, *(f"    wrong in {one}" for one in rates.misjudged)))
+
+
+def _summary(found: Sequence[Rates]) -> str:
+    runs, wrong = sum(one.runs for one in found), sum(len(one.misjudged) for one in found)
+    decisive, tests = sum(one.passed + one.failed for one in found), sum(one.tests for one in found)
+    return (
+        f"{runs} verdicts: {wrong} wrong (at most {upper_bound(wrong, runs):.3%} with 95 % confidence), "
+        f"{decisive / runs:.1%} decisive, {tests / runs:.2f} tests each"
+    )
 
 
 def main() -> int:
@@ -108,34 +177,30 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=4, help="verdicts for each shape, rate and direction")
     parser.add_argument("--seed", default="1")
     parser.add_argument("--shape", default="", help="only shapes whose name contains this")
+    parser.add_argument("--rates", type=Path, help="JSON file to write the rates of each shape to")
     options = parser.parse_args()
     chosen = [shape for shape in shapes() if options.shape in shape.name]
-    totals: Counter[str] = Counter()
+    if options.runs < 1 or not chosen:
+        parser.error("nothing to simulate: --runs must be 1 or more, --shape part of a shape's name")
     print(f"seed {options.seed}, {options.runs} verdicts each")
     print(
-        f"{'shape':34} {'Mbit/s':>7} {'':4} {'pass':>5} {'fail':>5} {'undet.':>6} {'wrong':>5} {'tests':>5}"
+        f"{'shape':34} {'Mbit/s':>7} {'':4} {'pass':>5} {'fail':>5} {'undet.':>6} {'wrong':>5} "
+        f"{'most':>6} {'tests':>5}"
     )
+    found: list[Rates] = []
     with ProcessPoolExecutor() as pool:
         jobs = [
-            (shape, direction, pool.submit(_verdicts, shape, direction, options.runs, options.seed))
+            pool.submit(measured, shape, direction, options.runs, options.seed)
             for shape, direction in product(chosen, Direction)
         ]
-        for shape, direction, job in jobs:
-            found, count = job.result()
-            wrong = found[Verdict.FAIL if shape.is_good else Verdict.PASS]
-            decisive = found[Verdict.PASS] + found[Verdict.FAIL]
-            totals += Counter(verdicts=options.runs, wrong=wrong, decisive=decisive, tests=count)
-            print(
-                f"{shape.name:34} {shape.mean_bps / 1e6:7.1f} {direction:4} {found[Verdict.PASS]:5} "
-                f"{found[Verdict.FAIL]:5} {options.runs - decisive:6} {wrong:5} {count / options.runs:5.2f}",
-                flush=True,
-            )
-    verdicts = totals["verdicts"] or 1
-    print(
-        f"{verdicts} verdicts: {totals['wrong']} wrong, {totals['decisive'] / verdicts:.1%} decisive, "
-        f"{totals['tests'] / verdicts:.2f} tests each"
-    )
-    return int(totals["wrong"] > 0)
+        for job in jobs:
+            found.append(job.result())
+            print(_row(found[-1]), flush=True)
+    print(_summary(found))
+    if options.rates:
+        rates = [one._asdict() for one in found]
+        options.rates.write_text(json.dumps({"seed": options.seed, "rates": rates}, indent=1) + "\n")
+    return int(any(one.misjudged for one in found))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from itertools import combinations
 
 import pytest
 
@@ -24,14 +25,18 @@ def report(lead_in: LeadIn, packets: int, payload_bytes: int, now: int = 0) -> H
 
 def heard(packets: int) -> tuple[LeadIn, list[int]]:
     """Lead-in whose client reports nothing of it yet, and the sizes of its packets."""
-    lead_in, sizes, now = LeadIn(0), [], 0
-    while len(sizes) < packets:
-        if size := lead_in.next_size(now):
-            sizes.append(size)
-        if len(sizes) >= 2:
-            report(lead_in, 0, 0, now)
-        now += 10 * MS
-    return lead_in, sizes
+    while True:
+        lead_in, sizes, now = LeadIn(0), list[int](), 0
+        while len(sizes) < packets:
+            if size := lead_in.next_size(now):
+                sizes.append(size)
+            if len(sizes) >= 2:
+                report(lead_in, 0, 0, now)
+            now += 10 * MS
+        # Sizes are random: a wrong report must not be right by chance.
+        pairs = [sum(pair) for pair in combinations(sizes, 2)]
+        if len({*sizes}) == packets and len({*pairs}) == len(pairs):
+            return lead_in, sizes
 
 
 @pytest.mark.parametrize(("reports", "result"), [

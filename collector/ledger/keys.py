@@ -11,6 +11,8 @@ from collector.ledger.transaction import LedgerTransaction
 from collector.model.observation import Series
 
 BOUND = 1_000_000
+MOST_EPOCHS = 5000
+"""Epochs of one site. An agent begins one at each start: ten a day for more than a year."""
 
 
 def _find(table: Table, *identity: str) -> Select[int]:
@@ -34,6 +36,7 @@ _NO_COUNTS = {
     "conflicts": 0,
 }
 _NO_BATCH = {"batches": 0, "chain": NO_CHAIN}
+_EPOCHS = select(func.count()).where(epochs.c.site_key == bindparam("site_key"))
 _LAST_SEQ = select(func.max(measurements.c.seq)).where(measurements.c.epoch_key == bindparam("epoch_key"))
 
 
@@ -46,11 +49,13 @@ class RowKeys:
     def __init__(self) -> None:
         self._known: dict[Hashable, int] = {}
         self._last_seq: dict[int, int] = {}
+        self._epochs: dict[int, int] = {}  # number of those of each site that began one
 
     def forget(self) -> None:
         """Remember nothing."""
         self._known.clear()
         self._last_seq.clear()
+        self._epochs.clear()
 
     def name(self, transaction: LedgerTransaction, text: str) -> int:
         """The key of a word or name."""
@@ -64,6 +69,23 @@ class RowKeys:
         """The key of one journal epoch of one site."""
         site_key, index = self.site(transaction, site_id), (epochs.name, site_id, epoch)
         return self._key(index, transaction, epochs, _NO_COUNTS, site_key=site_key, epoch=epoch)
+
+    def may_hold(self, transaction: LedgerTransaction, site_id: str, epoch: str) -> bool:
+        """Check if an epoch is in the ledger, or may be: a site's epochs are bounded. It is then made."""
+        if (sites.name, site_id, epoch) in self._known:
+            return True
+        site_key = self.site(transaction, site_id)
+        identity = {"site_key": site_key, "epoch": epoch}
+        if transaction.execute(_FIND[epochs.name], identity).scalar() is None:
+            held = self._epochs.get(site_key)
+            if held is None:
+                held = int(transaction.execute(_EPOCHS, {"site_key": site_key}).scalar() or 0)
+            self._epochs[site_key] = held
+            if held >= MOST_EPOCHS:
+                return False
+            self._epochs[site_key] += 1
+        self.epoch(transaction, site_id, epoch)
+        return True
 
     def last_seq(self, transaction: LedgerTransaction, epoch_key: int) -> int:
         """Highest committed sequence number of an epoch, or 0. No number above it is in the ledger."""

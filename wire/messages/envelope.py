@@ -46,6 +46,7 @@ class Reason(StrEnum):
     WRONG_SENDER = "wrong-sender"
     WRONG_TOPIC = "wrong-topic"
     STORAGE = "storage"
+    OVER_QUOTA = "over-quota"
 
 
 class Fault(Struct, frozen=True):

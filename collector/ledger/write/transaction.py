@@ -18,6 +18,7 @@ from collector.ledger.schema.values import value_rows
 from collector.ledger.transaction import LedgerTransaction
 from collector.ledger.write.commit_result import CommitResult, MessageResult
 from collector.ledger.write.epoch_counters import Accounts
+from collector.ledger.write.epoch_quota import EpochQuota
 from collector.ledger.write.peer_comparisons import (
     LoadTestRecord,
     PeerComparisons,
@@ -86,6 +87,8 @@ class Group:
 
     def process(self, group: Sequence[Judged]) -> CommitResult:
         """Write the group."""
+        quota = EpochQuota(self.transaction, self.keys)
+        group = [quota.within(one) if isinstance(one, Batch) else one for one in group]
         batches = [message for message in group if isinstance(message, Batch)]
         self.contents = self._look_up(batches)
         self.chains = self._newest_chains(batches)

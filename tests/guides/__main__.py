@@ -132,7 +132,7 @@ def main() -> int:
     make_base()
     print("systemctl and journalctl are stand-ins (tests/guides/systemctl.py): no systemd runs here.")
     print("Not followed: updating, backup, restoring, the peer, Prometheus and Alertmanager, the runbooks.")
-    print("Without a peer, the first measurement is a STAMP train that nobody answers.")
+    print("Without a peer, the first measurement is one that failed: nobody answers it.")
     folder = Path(tempfile.mkdtemp(prefix="plancher-guides-", dir="/var/tmp"))
     name = f"guides{os.getpid()}"
     try:

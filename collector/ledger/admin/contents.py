@@ -145,10 +145,12 @@ class ContentsCheck:
         self._before[batch["site_key"]] = batch["number"], batch["chain"]
 
     def _chain_before(self, connection: Connection, batch: AnyRow) -> bytes | None:
+        if batch["number"] == 1:
+            return NO_CHAIN
         number, chain = self._before.get(batch["site_key"], (0, NO_CHAIN))
         if batch["number"] == number + 1:
             return chain
-        # The check began after the site's first batch, or one is missing.
+        # The check began after the site's first batch, or goes backwards, or a batch is missing.
         place = {"site": batch["site_key"], "number": batch["number"] - 1}
         found: bytes | None = connection.execute(_BEFORE, place).scalar()
         return found

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.ledger.admin.contents import BATCHES
 from collector.ledger.admin.start_check import DAY_US, check_newest_day
 from collector.ledger.place import LedgerError
 from collector.ledger.write.writer import Ledger
@@ -27,6 +28,15 @@ def test_a_sound_ledger_is_told_with_what_was_read(closed: Path, caplog: pytest.
     caplog.set_level("INFO")
     check_newest_day(closed)
     assert "its newest 200 batches" in caplog.text
+
+
+def test_a_day_of_more_batches_than_a_portion_is_read_backwards(ledger: Ledger, path: Path) -> None:
+    for seq in range(1, 2 * BATCHES + 7):
+        commit(ledger, batch(seq, site=f"site-{seq % 3}"))
+    check_newest_day(path)
+    change(path, "UPDATE measurements SET bytes_sent = 7 WHERE seq = 1")
+    with pytest.raises(LedgerError, match="table measurements, key 1: the row was altered"):
+        check_newest_day(path)
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,8 @@ def test_a_bucket_of_two_megabytes_over_a_slow_line_is_found(
     assert values.verdict is Verdict.FAIL
     assert values.capacity_bps == pytest.approx(6e6, rel=0.02)
     # A sender that is held up sends less in the time of a pre-drain.
-    assert values.tests[0].predrain_bytes > 2_000_000
+    predrained = values.tests[0].predrain_bytes
+    starvation.expect(predrained > 2_000_000, f"pre-drain of {predrained} B")
     assert values.tests[-1].series
 
 
